@@ -1,0 +1,2 @@
+// Package cloudtrail reads CloudTrail records and maps them to ECS events.
+package cloudtrail

@@ -1,0 +1,2 @@
+// Package ecs holds the event: an Elastic Common Schema view of a record.
+package ecs

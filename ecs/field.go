@@ -1,0 +1,115 @@
+package ecs
+
+import (
+	"strings"
+	"sync"
+)
+
+// Type is the mapping type of a field, in Elasticsearch's terms.
+type Type uint8
+
+// The types that CloudTrail and ECS fields have.
+const (
+	Keyword Type = iota
+	ConstantKeyword
+	Text // match_only_text: analysed words
+	IP
+	Long
+	Double
+	Boolean
+	Date
+	Flattened // root of a flattened object, or one of its sub-keys
+	GeoPoint
+	Object // a name that only holds other fields
+)
+
+// A Field is a resolved field name. Fields are made by a [Catalogue], compared
+// by pointer and read-only.
+type Field struct {
+	// Name is the full dotted name, as in a rule.
+	Name string
+	// Type decides how values compare.
+	Type Type
+	// Known says that the mapping can produce the field. Rules may name any
+	// field; one that is not known never has a value in a CloudTrail event.
+	Known bool
+	// Array says that the field is normally multi-valued.
+	Array bool
+	// Root and Path are set for a sub-key of a flattened field: the name of
+	// the flattened field, and the rest of the name below it.
+	Root, Path string
+	// Index is dense from 0 within the catalogue, for side tables.
+	Index int
+}
+
+// A Catalogue resolves names to fields. It knows every field that the mapping
+// of CloudTrail produces and makes fields of other names on request.
+// It is safe for concurrent use.
+type Catalogue struct {
+	mu     sync.RWMutex
+	byName map[string]*Field
+	fields []*Field
+}
+
+// NewCatalogue returns a catalogue of the fields that the newest mapping of
+// CloudTrail produces, and of Debut's own virtual fields.
+func NewCatalogue() *Catalogue {
+	c := &Catalogue{byName: make(map[string]*Field, 2*len(mapping))}
+	for _, f := range mapping {
+		f.Known = true
+		f.Index = len(c.fields)
+		c.byName[f.Name] = &f
+		c.fields = append(c.fields, &f)
+	}
+	return c
+}
+
+// Resolve returns the field of that name, always the same one. A name below a
+// flattened field is a sub-key of it; a name that the mapping does not have
+// becomes a keyword field that is not Known.
+func (c *Catalogue) Resolve(name string) *Field {
+	c.mu.RLock()
+	f := c.byName[name]
+	c.mu.RUnlock()
+	if f != nil {
+		return f
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f := c.byName[name]; f != nil {
+		return f
+	}
+	f = &Field{Name: name, Index: len(c.fields)}
+	for root := name; ; {
+		i := strings.LastIndexByte(root, '.')
+		if i < 0 {
+			break
+		}
+		root = root[:i]
+		if r := c.byName[root]; r != nil && r.Type == Flattened && r.Root == "" {
+			f.Type, f.Known, f.Array = Flattened, true, true
+			f.Root, f.Path = root, name[i+1:]
+			break
+		}
+	}
+	c.byName[name] = f
+	c.fields = append(c.fields, f)
+	return f
+}
+
+// Len returns the number of fields made so far: one more than the greatest Index.
+func (c *Catalogue) Len() int {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return len(c.fields)
+}
+
+// mapping lists the fields of the mapping in order of name.
+var mapping = []Field{
+	{Name: "@timestamp", Type: Date},
+	{Name: "aws.cloudtrail.flattened.request_parameters", Type: Flattened},
+	{Name: "aws.cloudtrail.user_identity.arn"},
+	{Name: "debut.principal"},
+	{Name: "event.action"},
+	{Name: "event.provider"},
+}

@@ -1,0 +1,2 @@
+// Package kql parses and compiles the Kibana Query Language.
+package kql

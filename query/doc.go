@@ -1,0 +1,2 @@
+// Package query holds what the query languages share.
+package query

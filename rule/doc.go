@@ -1,0 +1,2 @@
+// Package rule loads Elastic-format detection rules and their exceptions.
+package rule
