@@ -78,12 +78,14 @@ type Rule struct {
 	Parameters map[string]any
 	// Metadata is the [metadata] table of a TOML file.
 	Metadata map[string]any
+	// Transform is the [transform] table of a TOML file; its entries are already
+	// in Note where the note has a place for them.
+	Transform map[string]any
 
-	// QueryPos is where the query text begins in the file, for diagnostics.
 	File      string
 	Line      int // of the rule in File, 1-based
-	QueryLine int // of the first line of the query text; 0 if unknown
-	QueryCol  int
+	QueryLine int // where the query text begins, 1-based; 0 if unknown
+	QueryCol  int // in runes
 }
 
 // Cardinality is a threshold's condition on distinct values.
@@ -162,11 +164,26 @@ type ValueList struct {
 func (r *Rule) Runnable() (ok bool, reason string) {
 	switch r.Type {
 	case Query, NewTerms, Threshold:
-		if r.Language == "kuery" || r.Language == "" {
-			return true, ""
+	case SavedQuery:
+		if r.Query == "" {
+			return false, "the saved query is not in the file; only an embedded query can be run"
 		}
-		return false, "language " + r.Language + " is not supported yet"
+	case EQL:
+		return false, "EQL is not supported yet"
+	case ESQL:
+		return false, "ES|QL is not supported yet"
+	case MachineLearning:
+		return false, "machine learning rules need Elastic's anomaly jobs"
+	case ThreatMatch:
+		return false, "indicator match rules are not supported yet"
 	default:
-		return false, "rules of type " + string(r.Type) + " are not supported yet"
+		return false, "rules of type " + string(r.Type) + " are not supported"
 	}
+	if r.Language != "kuery" && r.Language != "" {
+		return false, "queries in " + r.Language + " are not supported yet"
+	}
+	if len(r.Filters) > 0 {
+		return false, "Kibana filters are not supported yet"
+	}
+	return true, ""
 }

@@ -1,0 +1,44 @@
+package rule_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/debutsec/debut/query"
+	"github.com/debutsec/debut/rule"
+)
+
+// corpus is a clone of the AWS rules of elastic/detection-rules, if there is one.
+const corpus = "../../shared/data/elastic-rules/aws"
+
+func TestCorpus(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat(corpus); err != nil {
+		t.Skipf("the rule corpus is not there: %v", err)
+	}
+	set, err := rule.LoadSources(rule.Source{FS: os.DirFS(corpus), Path: ".", Name: corpus})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range set.Diagnostics {
+		if d.Severity == query.Error {
+			t.Errorf("%s:%d: %s", d.File, d.Line, d.Message)
+		}
+		t.Logf("%s:%d:%d %s %s", d.File, d.Line, d.Column, d.Code, d.Message)
+	}
+	count := make(map[rule.Type]int)
+	runnable := 0
+	for _, r := range set.Rules {
+		if ok, reason := r.Runnable(); ok {
+			runnable++
+		} else {
+			count[r.Type]++
+			if reason == "" {
+				t.Errorf("%s does not run and does not say why", r.Name)
+			}
+		}
+	}
+	if len(set.Rules) != 194 || runnable != 139 || count[rule.EQL] != 27 || count[rule.ESQL] != 23 || count[rule.MachineLearning] != 5 {
+		t.Errorf("loaded %d, runnable %d, others %v", len(set.Rules), runnable, count)
+	}
+}
