@@ -249,7 +249,7 @@ func decodeQuery(o object, r *Rule) {
 	if q := o.n.get("query"); q != nil && q.kind == kindString {
 		at := textOffset(o.r.src.data[q.off:q.end], 0)
 		r.QueryLine, r.QueryCol, _ = o.r.src.position(q.off + at)
-	} else if r.Type != Query && r.Type != SavedQuery && r.Type != MachineLearning && ruleTypes[r.Type] {
+	} else if !o.n.has("query") && r.Type != Query && r.Type != SavedQuery && r.Type != MachineLearning && ruleTypes[r.Type] {
 		o.errorAt("query", "missing-field", "is required for a rule of type "+string(r.Type), "")
 	}
 	if r.Type == ESQL {

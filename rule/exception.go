@@ -19,7 +19,7 @@ func (f *File) tomlException(o, metadata object) {
 		}
 		return
 	}
-	list := decodeContainer(container)
+	list, ok := decodeContainer(container)
 	list.Items = slices.DeleteFunc(decodeItems(o, "items"), func(i ExceptionItem) bool { return i.ItemID == badItem })
 	if metadata.n != nil {
 		list.RuleIDs = metadata.strs("rule_ids")
@@ -34,7 +34,9 @@ func (f *File) tomlException(o, metadata object) {
 			list.Items[i].ItemID = derivedID(list.ListID + "\x00" + list.Items[i].Name)
 		}
 	}
-	f.Lists = append(f.Lists, list)
+	if ok {
+		f.Lists = append(f.Lists, list)
+	}
 }
 
 // badItem marks an item that has errors until it is taken out.
@@ -49,8 +51,11 @@ func decodeItems(o object, name string) []ExceptionItem {
 	return out
 }
 
-func decodeContainer(o object) ExceptionList {
-	l := ExceptionList{
+// decodeContainer reads a container; ok is false if it has errors.
+func decodeContainer(o object) (l ExceptionList, ok bool) {
+	before := o.r.failed
+	o.r.failed = false
+	l = ExceptionList{
 		ListID: o.str("list_id"), Name: o.str("name"), Description: o.str("description"),
 		Type:          o.strOr("type", "detection"),
 		NamespaceType: o.oneOf("namespace_type", "single", "single", "agnostic"),
@@ -61,7 +66,9 @@ func decodeContainer(o object) ExceptionList {
 	}
 	o.ignore(bookkeeping...)
 	o.unknown()
-	return l
+	ok = !o.r.failed
+	o.r.failed = o.r.failed || before
+	return l, ok
 }
 
 // bookkeeping are keys of exported objects that have no effect here.
@@ -72,7 +79,10 @@ var bookkeeping = []string{
 
 // addContainer takes a container from an export. Its items may have come before.
 func (f *File) addContainer(o object) {
-	l := decodeContainer(o)
+	l, ok := decodeContainer(o)
+	if !ok {
+		return
+	}
 	if have := f.list(l.ListID, l.NamespaceType); have.File == "" {
 		l.Items = have.Items
 		*have = l

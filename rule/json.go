@@ -24,12 +24,18 @@ func readJSON(r *reporter) []*node {
 		}
 		out = append(out, readBrokenArray(r, i)...)
 		at, message := jsonError(err, len(data))
-		r.at(query.Error, "syntax", at, at, message, "")
-		next := bytes.Index(data[min(at, len(data)):], []byte("\n{"))
-		if next < 0 {
-			break
+		next := len(data)
+		if n := bytes.Index(data[i:], []byte("\n{")); n >= 0 {
+			next = i + n
 		}
-		i = at + next + 1
+		if data[i] == '{' && at > next { // found out only in the line behind
+			at, message = next, "broken JSON: the line ends inside an object"
+		}
+		r.at(query.Error, "syntax", at, at, message, "")
+		if data[i] == '[' {
+			next = len(data)
+		}
+		i = next
 	}
 	return out
 }

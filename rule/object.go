@@ -200,7 +200,7 @@ func (o object) unknown() {
 
 // nearest returns the known name closest to name, if one is close.
 func nearest(name string, known map[string]bool) string {
-	best, bestDistance := "", max(1, len(name)/4)+1
+	best, bestDistance := "", max(1, len(name)/3)+1
 	for k := range known {
 		d := distance(name, k, bestDistance)
 		if d < bestDistance || d == bestDistance && best != "" && k < best {
@@ -210,11 +210,11 @@ func nearest(name string, known map[string]bool) string {
 	return best
 }
 
-// distance is Levenshtein's, given up (limit is returned) where the lengths alone
-// differ by more than limit.
+// distance is Levenshtein's; where the lengths alone differ by limit it is given
+// up and more than limit is returned.
 func distance(a, b string, limit int) int {
-	if len(a)-len(b) > limit || len(b)-len(a) > limit {
-		return limit
+	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
+		return limit + 1
 	}
 	row := make([]int, len(b)+1)
 	for j := range row {

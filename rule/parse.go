@@ -207,7 +207,7 @@ func (e *exported) check(r *reporter) {
 	}
 	for _, name := range []string{"missing_rules", "missing_exception_lists", "missing_exception_list_items", "missing_action_connections"} {
 		if v := o.n.get(name); v != nil && len(v.list) > 0 {
-			o.reportAt(query.Warning, name, "export-missing", fmt.Sprintf("names %d objects that Kibana could not export", len(v.list)), "")
+			o.reportAt(query.Warning, name, "export-missing", fmt.Sprintf("is not empty: Kibana could not export %d of them", len(v.list)), "")
 		}
 	}
 }

@@ -182,8 +182,8 @@ func (r *Rule) Runnable() (ok bool, reason string) {
 	if r.Language != "kuery" && r.Language != "" {
 		return false, "queries in " + r.Language + " are not supported yet"
 	}
-	if len(r.Filters) > 0 {
-		return false, "Kibana filters are not supported yet"
+	if _, err := r.Conditions(); err != nil {
+		return false, err.Error()
 	}
 	return true, ""
 }
