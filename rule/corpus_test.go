@@ -29,6 +29,7 @@ func TestCorpus(t *testing.T) {
 	count := make(map[rule.Type]int)
 	runnable := 0
 	for _, r := range set.Rules {
+		roundTrip(t, r)
 		if ok, reason := r.Runnable(); ok {
 			runnable++
 		} else {

@@ -32,6 +32,7 @@ func decodeRule(rep *reporter, n, metadata, transform *node) *Rule {
 	rep.ruleID = n.str("rule_id")
 	o := newObject(rep, n, "")
 	r := &Rule{
+		src: rep.src, tree: n,
 		File: rep.src.name, Line: rep.src.line(n.off),
 		ID: o.str("rule_id"), ObjectID: o.str("id"),
 		Name: o.required("name"), Description: o.required("description"),

@@ -150,6 +150,9 @@ func (f *File) addObject(r *reporter, n *node, count *exported) {
 	switch {
 	case n.kind != kindObject:
 		r.at(query.Error, "unrecognised-object", n.off, n.end, fmt.Sprintf("%s where a rule is expected", n.kind), "")
+	case ruleTypes[Type(n.str("type"))]:
+		count.rules++
+		f.addRule(r, n, nil, nil)
 	case n.has("exported_count"):
 		count.summary = n
 	case n.str("type") == "security-rule" && attributes != nil && attributes.kind == kindObject:
@@ -165,7 +168,7 @@ func (f *File) addObject(r *reporter, n *node, count *exported) {
 	case n.has("list_id"):
 		count.lists++
 		f.addContainer(newObject(r, n, ""))
-	case isRule(n):
+	case n.has("rule_id") || n.has("name") && n.has("risk_score"): // the type is missing or wrong
 		count.rules++
 		f.addRule(r, n, nil, nil)
 	default:
@@ -176,10 +179,6 @@ func (f *File) addObject(r *reporter, n *node, count *exported) {
 		r.at(query.Error, "unrecognised-object", n.off, n.off+1,
 			fmt.Sprintf("an object with the names %s is neither a rule, an exception nor a connector", strings.Join(names, ", ")), "")
 	}
-}
-
-func isRule(n *node) bool {
-	return ruleTypes[Type(n.str("type"))] || n.has("rule_id") || n.has("name") && n.has("risk_score")
 }
 
 // check compares the counts of the summary line with what was read.

@@ -19,7 +19,7 @@ const (
 )
 
 // A Rule is one detection rule, in the API's terms whatever format it came in.
-// It is read-only once loaded.
+// It is read-only once loaded, and then safe for concurrent use.
 type Rule struct {
 	ID          string // rule_id: the stable signature id
 	ObjectID    string // id of the saved object, in exports
@@ -86,6 +86,10 @@ type Rule struct {
 	Line      int // of the rule in File, 1-based
 	QueryLine int // where the query text begins, 1-based; 0 if unknown
 	QueryCol  int // in runes
+
+	// Where everything stands in the file; nil for a rule made by hand.
+	src  *source
+	tree *node
 }
 
 // Cardinality is a threshold's condition on distinct values.

@@ -22,17 +22,17 @@ func textOffset(raw []byte, want int) int {
 		}
 	}
 	escapes := len(raw) > 0 && raw[0] == '"'
-	for at := 0; at < want && i < end; {
-		if !escapes || raw[i] != '\\' {
-			i++
-			at++
-			continue
+	for at := 0; i < end; {
+		n, text := 1, 1
+		if escapes && raw[i] == '\\' {
+			n, text = escapeLen(raw[i:end])
 		}
-		n, text := escapeLen(raw[i:end])
-		i += n
-		at += text
+		if at >= want && text > 0 {
+			break
+		}
+		i, at = i+n, at+text
 	}
-	return min(i, end)
+	return min(i, len(raw))
 }
 
 // escapeLen returns the length of the escape that b begins with, and the length

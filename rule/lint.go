@@ -1,0 +1,199 @@
+package rule
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/debutsec/debut/ecs"
+	"github.com/debutsec/debut/query"
+)
+
+// Lint reports what is questionable in sound rules: what works but probably not
+// as meant. Warnings are worth a change; infos say what to know. The codes are
+// stable and listed in the manual.
+func Lint(set *Set, cat *ecs.Catalogue) query.Diagnostics {
+	var out query.Diagnostics
+	for _, r := range set.Rules {
+		l := linter{Rule: r, cat: cat, out: &out}
+		l.metadata()
+		l.schedule()
+		l.grouping()
+		l.suppression()
+		l.query()
+		l.fields()
+	}
+	slices.SortStableFunc(out, func(a, b query.Diagnostic) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return out
+}
+
+// A linter looks at one rule.
+type linter struct {
+	*Rule
+	cat  *ecs.Catalogue
+	expr query.Expr // nil if the rule does not run
+	out  *query.Diagnostics
+}
+
+// warn reports at the value that a path of names leads to, or, where the file has
+// none, at the rule.
+func (l *linter) warn(code, path, message, hint string) {
+	l.report(query.Warning, code, path, message, hint)
+}
+func (l *linter) info(code, path, message, hint string) {
+	l.report(query.Info, code, path, message, hint)
+}
+
+func (l *linter) report(severity query.Severity, code, path, message, hint string) {
+	if l.src == nil { // made by hand
+		*l.out = append(*l.out, query.Diagnostic{
+			Severity: severity, Code: code, File: l.File, RuleID: l.ID, Line: l.Line, Message: message, Hint: hint,
+		})
+		return
+	}
+	at := &node{off: l.tree.off, end: l.tree.off}
+	if n := l.tree; path != "" {
+		for name := range strings.SplitSeq(path, ".") {
+			n = n.get(name)
+		}
+		if n != nil && n.off >= 0 {
+			at = n
+		}
+	}
+	r := &reporter{src: l.src, ruleID: l.ID, out: l.out}
+	r.at(severity, code, at.off, at.end, message, hint)
+}
+
+func (l *linter) metadata() {
+	if strings.TrimSpace(l.Note) == "" && !l.BuildingBlock {
+		l.info("missing-guide", "", "the rule has no investigation guide", "say in note what to look at, what is harmless, and what to do")
+	}
+	if len(l.Threat) == 0 {
+		l.info("missing-threat", "", "the rule names no tactic", "add a threat entry, so that alerts can be read by tactic")
+	}
+	band := map[string][2]int{"low": {0, 21}, "medium": {22, 47}, "high": {48, 73}, "critical": {74, 100}}[l.Severity]
+	if l.RiskScore < band[0] || l.RiskScore > band[1] {
+		l.warn("severity-and-risk", "risk_score", fmt.Sprintf("risk_score %d does not fit severity %s", l.RiskScore, l.Severity),
+			fmt.Sprintf("%s goes with %d to %d", l.Severity, band[0], band[1]))
+	}
+	if l.EnabledSet && !l.Enabled {
+		l.info("disabled", "enabled", "the rule is disabled", "")
+	}
+	if l.MaxSignals > 1000 {
+		l.warn("max-signals", "max_signals", fmt.Sprintf("max_signals is %d, but Kibana writes at most 1000 alerts a run", l.MaxSignals), "make the rule narrower, or suppress")
+	}
+}
+
+func (l *linter) schedule() {
+	from, err1 := parseDateMath(l.From, reference)
+	to, err2 := parseDateMath(l.To, reference)
+	if err1 != nil || err2 != nil || !relative(l.From) || !relative(l.To) {
+		if err1 == nil && !relative(l.From) {
+			l.warn("absolute-window", "from", "from is a fixed time: the window grows with every run", "write it as now-…")
+		}
+		return
+	}
+	window := to.Sub(from)
+	if lookback := window - l.Interval; lookback < time.Minute && l.Type != MachineLearning {
+		l.info("short-lookback", "from", fmt.Sprintf("the window reaches back %s beyond the interval of %s", span(lookback), span(l.Interval)),
+			"a minute or more finds events that are indexed late")
+	}
+	if l.BuildingBlock && (window < 119*time.Minute || l.Interval < time.Hour) {
+		l.info("building-block-schedule", "building_block_type", "a building block usually runs hourly over two hours", "")
+	}
+	if l.TimestampOverride != "event.ingested" && l.Type != MachineLearning && l.Type != ESQL {
+		l.info("no-timestamp-override", "timestamp_override", "events that are indexed late can fall between the runs of this rule in Elastic",
+			`timestamp_override = "event.ingested"; Debut itself goes by the time of the event and misses none`)
+	}
+	if l.Type != NewTerms {
+		return
+	}
+	start, err := parseDateMath(l.HistoryWindowStart, reference)
+	switch baseline := from.Sub(start); {
+	case err != nil:
+	case !relative(l.HistoryWindowStart):
+		l.warn("absolute-history", "history_window_start", "history_window_start is a fixed time: the history grows for ever", "write it as now-…")
+	case baseline < max(window, 24*time.Hour):
+		l.warn("short-history", "history_window_start", fmt.Sprintf("only %s of history: what happens once a day is new every day", span(baseline)),
+			"a week or more is usual: now-7d")
+	}
+}
+
+// span writes a duration shortly.
+func span(d time.Duration) string {
+	switch {
+	case d != 0 && d%(24*time.Hour) == 0:
+		return fmt.Sprintf("%dd", d/(24*time.Hour))
+	case d != 0 && d%time.Hour == 0:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	case d != 0 && d%time.Minute == 0:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	}
+	return d.String()
+}
+
+// sessionFields hold a value that is new for each session of a role.
+var sessionFields = map[string]string{
+	"aws.cloudtrail.user_identity.arn": "the ARN of an assumed role ends in the session's name",
+	"user.id":                          "the id of an assumed role ends in the session's name",
+	"aws.cloudtrail.user_identity.access_key_id":                 "each session has an access key of its own",
+	"aws.cloudtrail.user_identity.session_context.creation_date": "each session has a time of its own",
+	"user.email":   "the session's name stands here for an assumed role",
+	"related.user": "it holds the session's name beside the user's",
+	"aws.cloudtrail.flattened.request_parameters.roleSessionName": "it is the session's name",
+	"aws.cloudtrail.flattened.request_parameters.sessionName":     "it is the session's name",
+}
+
+func (l *linter) grouping() {
+	for _, f := range l.NewTermsFields {
+		if why := sessionFields[f]; why != "" && l.sessionsMatch() {
+			l.warn("session-name-key", "new_terms_fields", f+" is new for each role session: "+why,
+				"key on debut.principal, which is the role itself")
+		}
+	}
+	for _, f := range l.ThresholdFields {
+		if why := sessionFields[f]; why != "" && l.sessionsMatch() {
+			l.info("session-name-group", "threshold.field", f+" differs for each role session: "+why,
+				"group by debut.principal to count a role's sessions together")
+		}
+	}
+	if len(l.Cardinality) > 1 {
+		l.warn("second-cardinality", "threshold.cardinality", fmt.Sprintf("of %d cardinality conditions only the first counts", len(l.Cardinality)), "remove the others")
+	}
+	if l.Type == Threshold && l.ThresholdValue == 1 && len(l.Cardinality) == 0 {
+		l.info("threshold-of-one", "threshold.value", "a threshold of 1 is reached by every event", "a rule of type query says the same and keeps the event's fields")
+	}
+	if len(l.Cardinality) > 0 && l.ThresholdValue < l.Cardinality[0].Value && l.ThresholdValue > 1 {
+		l.info("threshold-below-cardinality", "threshold.value",
+			fmt.Sprintf("a value of %d decides nothing: %d distinct values need %d events", l.ThresholdValue, l.Cardinality[0].Value, l.Cardinality[0].Value), "")
+	}
+}
+
+func (l *linter) suppression() {
+	s := l.Suppression
+	if s == nil {
+		return
+	}
+	if s.Duration > 0 && s.Duration < l.Interval {
+		l.warn("short-suppression", "alert_suppression.duration",
+			fmt.Sprintf("suppression for %s ends before the next run, %s later", span(s.Duration), span(l.Interval)), "suppress for longer than the interval, or per execution")
+	}
+	if l.Type == NewTerms {
+		all := len(s.GroupBy) > 0
+		for _, f := range l.NewTermsFields {
+			all = all && slices.Contains(s.GroupBy, f)
+		}
+		if all {
+			l.info("suppression-by-key", "alert_suppression.group_by", "the groups contain every new-terms field: each combination is new once, so nothing is suppressed", "group by fewer fields")
+		}
+	}
+	for _, f := range s.GroupBy {
+		if why := sessionFields[f]; why != "" && l.sessionsMatch() {
+			l.info("session-name-group", "alert_suppression.group_by", f+" differs for each role session: "+why, "group by debut.principal")
+		}
+	}
+}
