@@ -1,6 +1,8 @@
 package ecs
 
 import (
+	"iter"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -97,19 +99,66 @@ func (c *Catalogue) Resolve(name string) *Field {
 	return f
 }
 
+// Known yields the fields that the mapping can produce, in order of name.
+// Sub-keys of flattened fields are not among them: there is no end to them.
+func (c *Catalogue) Known() iter.Seq[*Field] {
+	return func(yield func(*Field) bool) {
+		for i := range mapping {
+			c.mu.RLock()
+			f := c.fields[i]
+			c.mu.RUnlock()
+			if !yield(f) {
+				return
+			}
+		}
+	}
+}
+
+// Suggest returns the known field whose name is most like name, or "" if none is
+// close: for messages about misspelt fields.
+func (c *Catalogue) Suggest(name string) string {
+	best, least := "", max(2, len(name)/5)+1
+	for f := range c.Known() {
+		d := distance(name, f.Name, least)
+		if strings.HasSuffix(f.Name, "."+name) { // a prefix was left out
+			d = 1
+		}
+		if d < least {
+			best, least = f.Name, d
+		}
+	}
+	return best
+}
+
+// distance is Levenshtein's, given up at limit.
+func distance(a, b string, limit int) int {
+	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
+		return limit
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+		if slices.Min(row) >= limit {
+			return limit
+		}
+	}
+	return row[len(b)]
+}
+
 // Len returns the number of fields made so far: one more than the greatest Index.
 func (c *Catalogue) Len() int {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return len(c.fields)
-}
-
-// mapping lists the fields of the mapping in order of name.
-var mapping = []Field{
-	{Name: "@timestamp", Type: Date},
-	{Name: "aws.cloudtrail.flattened.request_parameters", Type: Flattened},
-	{Name: "aws.cloudtrail.user_identity.arn"},
-	{Name: "debut.principal"},
-	{Name: "event.action"},
-	{Name: "event.provider"},
 }
