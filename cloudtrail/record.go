@@ -1,6 +1,11 @@
 package cloudtrail
 
-import "github.com/debutsec/debut/internal/rawjson"
+import (
+	"bytes"
+	"time"
+
+	"github.com/debutsec/debut/internal/rawjson"
+)
 
 // A Record is one CloudTrail record: its bytes, kept as delivered, and where its
 // top-level members stand in them. It holds no copy: it is valid as long as the
@@ -9,7 +14,9 @@ type Record struct {
 	raw []byte
 	top [numMembers]span
 	dup bool // a top-level name occurs more than once (first wins)
-	esc bool // a top-level name is spelt with an escape
+
+	time          time.Time // eventTime, once asked for
+	timed, timeOK bool
 }
 
 // span is a half-open range of raw; end 0 means absent.
@@ -58,6 +65,7 @@ const (
 	DigestEndTime
 	DigestS3Object
 	PreviousDigestHashValue
+	LogFiles
 	numMembers
 )
 
@@ -70,7 +78,7 @@ var memberNames = [numMembers]string{
 	"vpcEndpointId", "vpcEndpointAccountId", "serviceEventDetails", "managementEvent",
 	"eventCategory", "insightDetails", "addendum", "sessionCredentialFromConsole",
 	"edgeDeviceDetails", "tlsDetails", "eventContext", "awsAccountId", "digestStartTime",
-	"digestEndTime", "digestS3Object", "previousDigestHashValue",
+	"digestEndTime", "digestS3Object", "previousDigestHashValue", "logFiles",
 }
 
 // String returns the member's name in the record.
@@ -89,25 +97,140 @@ func (r *Record) Value(m Member) []byte {
 	return r.raw[s.start:s.end]
 }
 
-// Parse makes r the record whose text begins at b[0] and returns how many bytes
-// of b it takes. It checks the full JSON grammar and that the text is an object.
+// Text returns the text of a top-level member: a string's text, the spelling of a
+// number or a boolean. Null, a container and an absent member give "". It shares the
+// record's memory.
+func (r *Record) Text(m Member) string {
+	v := r.Value(m)
+	if len(v) == 0 || v[0] == '{' || v[0] == '[' || v[0] == 'n' {
+		return ""
+	}
+	return rawjson.String(v)
+}
+
+// EventTime returns the record's time in UTC; ok is false if it is missing or not
+// a time.
+func (r *Record) EventTime() (t time.Time, ok bool) {
+	if !r.timed {
+		r.time, r.timeOK = parseTime(r.Text(EventTime))
+		r.timed = true
+	}
+	return r.time, r.timeOK
+}
+
+// DuplicateNames reports whether a top-level name occurs more than once.
+func (r *Record) DuplicateNames() bool { return r.dup }
+
+// Parse makes r the record whose text begins at b[0] and returns how many bytes of
+// b it takes. In one pass it checks the full JSON grammar and notes where the
+// top-level members stand. It fails if the text is not an object; the error is
+// [rawjson.ErrTruncated] if b ends inside it.
 func (r *Record) Parse(b []byte) (int, error) {
 	*r = Record{}
-	end, err := rawjson.Skip(b, 0)
-	if err != nil {
-		return end, err
+	if len(b) == 0 {
+		return 0, rawjson.ErrTruncated
 	}
 	if b[0] != '{' {
-		return end, &rawjson.SyntaxError{Msg: "a record is a JSON object"}
+		return 0, &rawjson.SyntaxError{Msg: "a record is a JSON object"}
 	}
-	r.raw = b[:end]
-	for c := rawjson.Walk(r.raw); c.Next(); {
-		for m, name := range memberNames {
-			if c.NameIs(name) && r.top[m].end == 0 {
-				start := cap(r.raw) - cap(c.Value())
-				r.top[m] = span{int32(start), int32(start + len(c.Value()))}
-			}
+	i := rawjson.Space(b, 1)
+	if i < len(b) && b[i] == '}' {
+		r.raw = b[:i+1]
+		return i + 1, nil
+	}
+	for {
+		name := i
+		var err error
+		if i, err = rawjson.SkipString(b, name); err != nil {
+			return i, err
+		}
+		m, known := memberOf(b[name+1 : i-1])
+		if i = rawjson.Space(b, i); i >= len(b) {
+			return i, rawjson.ErrTruncated
+		}
+		if b[i] != ':' {
+			return i, &rawjson.SyntaxError{Offset: i, Msg: "expected ':' after a member name"}
+		}
+		start := rawjson.Space(b, i+1)
+		if i, err = rawjson.Skip(b, start); err != nil {
+			return i, err
+		}
+		if known && r.top[m].end == 0 {
+			r.top[m] = span{int32(start), int32(i)} //nolint:gosec // records are limited to far less
+		} else if known {
+			r.dup = true
+		}
+		if i = rawjson.Space(b, i); i >= len(b) {
+			return i, rawjson.ErrTruncated
+		}
+		switch b[i] {
+		case ',':
+			i = rawjson.Space(b, i+1)
+		case '}':
+			r.raw = b[:i+1]
+			return i + 1, nil
+		default:
+			return i, &rawjson.SyntaxError{Offset: i, Msg: "expected ',' or the end of the record"}
 		}
 	}
-	return end, nil
+}
+
+// memberOf finds the member with that name as spelt between the quotes. A name can
+// be spelt with escapes.
+func memberOf(name []byte) (Member, bool) {
+	if bytes.IndexByte(name, '\\') >= 0 {
+		name = rawjson.Unquote(nil, append(append([]byte{'"'}, name...), '"'))
+	}
+	if len(name) >= len(membersByLength) {
+		return 0, false
+	}
+	for _, m := range membersByLength[len(name)] {
+		if string(name) == memberNames[m] {
+			return m, true
+		}
+	}
+	return 0, false
+}
+
+// membersByLength finds a name among the few that are as long, faster than a map.
+var membersByLength = func() (table [32][]Member) { //nolint:gochecknoglobals // a constant table
+	for i, name := range memberNames {
+		table[len(name)] = append(table[len(name)], Member(i)) //nolint:gosec // a small number
+	}
+	return table
+}()
+
+// parseTime reads an eventTime: 2006-01-02T15:04:05Z in every record seen, any
+// RFC 3339 time otherwise.
+func parseTime(s string) (time.Time, bool) {
+	if len(s) == 20 && s[4] == '-' && s[7] == '-' && s[10] == 'T' && s[13] == ':' && s[16] == ':' && s[19] == 'Z' {
+		year, ok1 := digits(s[0:4])
+		month, ok2 := digits(s[5:7])
+		day, ok3 := digits(s[8:10])
+		hour, ok4 := digits(s[11:13])
+		minute, ok5 := digits(s[14:16])
+		second, ok6 := digits(s[17:19])
+		if ok1 && ok2 && ok3 && ok4 && ok5 && ok6 && month >= 1 && month <= 12 && day >= 1 && day <= 28 &&
+			hour < 24 && minute < 60 && second < 60 && sane(year) {
+			return time.Date(year, time.Month(month), day, hour, minute, second, 0, time.UTC), true
+		}
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil || !sane(t.Year()) {
+		return time.Time{}, false
+	}
+	return t.UTC(), true
+}
+
+// sane bounds years to what nanoseconds in 64 bits can say.
+func sane(year int) bool { return year >= 1700 && year <= 2200 }
+
+func digits(s string) (n int, ok bool) {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
+		n = 10*n + int(s[i]-'0')
+	}
+	return n, true
 }
