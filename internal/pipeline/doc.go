@@ -1,0 +1,11 @@
+// Package pipeline carries records from a source through matching and detection to
+// findings, once: the work behind a scan.
+//
+//	objects ──▶ workers: decode, match ──▶ hits, sorted by rule and group ──▶ reduce ──▶ findings by time
+//
+// It is map, shuffle, reduce on one machine. Workers share nothing: each folds its
+// new-terms hits and sorts the others in bounded memory, with temporary files beyond
+// it. Merged, the hits of one rule and group stand together in order of time, and
+// the detector sees each group whole. So the result is a function of the set of
+// events; start at [Run].
+package pipeline

@@ -1,0 +1,27 @@
+package pipeline
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/debutsec/debut/cloudtrail"
+)
+
+// An Object is one input that can be read from its beginning: a file, an object of
+// a bucket, standard input. Sources make them.
+type Object struct {
+	Name   string // as a user would name it
+	Size   int64  // bytes as stored; -1 if unknown
+	Key    cloudtrail.Key
+	HasKey bool // Name follows CloudTrail's key layout; Key says what it tells
+	Open   func() (io.ReadCloser, error)
+}
+
+// A Failure is that something could not be listed. The listing goes on.
+type Failure struct {
+	Path    string
+	Code    string // stable, kebab-case
+	Message string // what and why, and what to do about it
+}
+
+func (f *Failure) Error() string { return fmt.Sprintf("%s: %s", f.Path, f.Message) }
