@@ -1,0 +1,98 @@
+package report
+
+import (
+	"cmp"
+	"strconv"
+
+	"github.com/debutsec/debut/internal/alert"
+	"github.com/debutsec/debut/rule"
+)
+
+const (
+	// maxCards is how many alerts a document for people tells in full; more would
+	// open in no browser and be read by nobody.
+	maxCards  = 1000
+	maxValue  = 2000 // bytes of one value in a card
+	maxValues = 20   // of one field
+)
+
+// A card is an alert with its details, for Markdown and HTML. Nothing in it is
+// escaped yet.
+type card struct {
+	line
+	N                                         int
+	Principal, When, History, Counted, Errors string
+	Terms                                     []alert.Term
+	Targets                                   []string
+	Evidence                                  []pair
+	Rule                                      *rule.Rule
+	RuleName, Risk                            string
+	Threats                                   []string
+	EventID, UUID                             string
+	Guide                                     int // number of the card that has the rule's guide
+}
+
+func cards(alerts []*alert.Alert) []card {
+	out := make([]card, len(alerts))
+	guides := map[*rule.Rule]int{}
+	for i, a := range alerts {
+		if guides[a.Rule] == 0 {
+			guides[a.Rule] = i + 1
+		}
+		out[i] = cardOf(a, i+1, guides[a.Rule])
+	}
+	return out
+}
+
+func cardOf(a *alert.Alert, n, guide int) card {
+	c := card{
+		line: lineOf(a), N: n, Guide: guide, Principal: cmp.Or(a.Principal, a.Summary().Who),
+		When: when(a), History: history(a), Counted: counted(a), Errors: firstOf(a, "aws.cloudtrail.error_message"),
+		Targets: few(a.Targets()), Rule: a.Rule, RuleName: ruleName(a),
+		Risk: strconv.FormatFloat(a.RiskScore, 'f', -1, 64), EventID: a.EventID, UUID: a.UUID,
+	}
+	c.What, c.Errors = clip(c.What, maxValue), clip(c.Errors, maxValue)
+	for _, t := range a.Terms {
+		c.Terms = append(c.Terms, alert.Term{Field: t.Field, Value: clip(t.Value, maxValue)})
+	}
+	for _, e := range evidence(a) {
+		c.Evidence = append(c.Evidence, pair{e.Name, few(e.Values)})
+	}
+	for _, t := range a.Rule.Threat {
+		c.Threats = append(c.Threats, techniques(join(" ", t.Tactic.Name, t.Tactic.ID), t.Technique)...)
+	}
+	return c
+}
+
+// techniques names each technique with the tactic above it.
+func techniques(above string, list []rule.Technique) []string {
+	if len(list) == 0 {
+		return []string{above}
+	}
+	var out []string
+	for _, t := range list {
+		out = append(out, techniques(above+" › "+join(" ", t.Name, t.ID), t.Subtechnique)...)
+	}
+	return out
+}
+
+// few clips values and leaves out all after the first few.
+func few(values []string) []string {
+	var out []string
+	for i, v := range values {
+		if i == maxValues {
+			out = append(out, "… and "+count(int64(len(values)-maxValues))+" more")
+			break
+		}
+		out = append(out, clip(v, maxValue))
+	}
+	return out
+}
+
+// omitted says how many alerts have no card; empty if all have.
+func omitted(all, shown int) string {
+	if all <= shown {
+		return ""
+	}
+	return "The " + count(int64(shown)) + " most severe of " + count(int64(all)) + " alerts; NDJSON and CSV have them all."
+}

@@ -1,0 +1,118 @@
+package report
+
+import (
+	"encoding/csv"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/debutsec/debut/internal/alert"
+)
+
+// NDJSON writes every alert, withheld ones too, as the document that Kibana would
+// store, one on a line.
+func NDJSON(w io.Writer, s *Scan) error {
+	var b []byte
+	for _, a := range s.Alerts {
+		b = append(a.Document(s.Now).AppendJSON(b[:0]), '\n')
+		if _, err := w.Write(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// columns of the CSV. They are stable: new ones are added at the end.
+var columns = []struct { //nolint:gochecknoglobals // a constant table
+	name string
+	cell func(*alert.Alert) string
+}{
+	{"time", func(a *alert.Alert) string { return instant(a.Time) }},
+	{"last", func(a *alert.Alert) string { return instant(a.Last) }},
+	{"severity", func(a *alert.Alert) string { return a.Severity }},
+	{"risk_score", func(a *alert.Alert) string { return strconv.FormatFloat(a.RiskScore, 'f', -1, 64) }},
+	{"rule_id", func(a *alert.Alert) string { return a.Rule.ID }},
+	{"rule_type", func(a *alert.Alert) string { return string(a.Rule.Type) }},
+	{"name", func(a *alert.Alert) string { return a.Name }},
+	{"principal", func(a *alert.Alert) string { return a.Principal }},
+	{"action", field("event.action")},
+	{"targets", func(a *alert.Alert) string { return strings.Join(a.Targets(), " ") }},
+	{"outcome", field("event.outcome")},
+	{"error_code", field("aws.cloudtrail.error_code")},
+	{"source", field("source.address")},
+	{"country", field("source.geo.country_iso_code")},
+	{"network", field("source.as.organization.name")},
+	{"user_agent", field("user_agent.original")},
+	{"account", field("cloud.account.id")},
+	{"region", field("cloud.region")},
+	{"terms", termsCell},
+	{"previously_seen", func(a *alert.Alert) string { return instant(a.Previous) }},
+	{"history_coverage", func(a *alert.Alert) string { return strconv.FormatFloat(a.Coverage, 'f', -1, 64) }},
+	{"cold", func(a *alert.Alert) string { return strconv.FormatBool(a.Cold) }},
+	{"count", countCell},
+	{"suppressed", suppressedCell},
+	{"withheld", func(a *alert.Alert) string { return strconv.FormatBool(a.Withheld) }},
+	{"event_id", func(a *alert.Alert) string { return a.EventID }},
+	{"alert_id", func(a *alert.Alert) string { return a.UUID }},
+}
+
+// CSV writes every alert, withheld ones too, as a row under a header. A cell that a
+// spreadsheet would take for a formula begins with an apostrophe.
+func CSV(w io.Writer, s *Scan) error {
+	out := csv.NewWriter(w)
+	row := make([]string, len(columns))
+	for i, c := range columns {
+		row[i] = c.name
+	}
+	if err := out.Write(row); err != nil {
+		return err
+	}
+	for _, a := range s.Alerts {
+		for i, c := range columns {
+			row[i] = cell(c.cell(a))
+		}
+		if err := out.Write(row); err != nil {
+			return err
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+// cell looks at the raw text too: Safe spells out a leading tab or carriage return,
+// but an import that undoes that must not find a formula behind it.
+func cell(s string) string {
+	if s != "" && strings.ContainsRune("=+-@\t\r\n＝＋－＠", []rune(s)[0]) {
+		return "'" + Safe(s)
+	}
+	return Safe(s)
+}
+
+func instant(t time.Time) string { return clock(t, "2006-01-02T15:04:05.000Z") }
+
+func field(name string) func(*alert.Alert) string {
+	return func(a *alert.Alert) string { return firstOf(a, name) }
+}
+
+func termsCell(a *alert.Alert) string {
+	parts := make([]string, len(a.Terms))
+	for i, t := range a.Terms {
+		parts[i] = t.Field + "=" + t.Value
+	}
+	return strings.Join(parts, "; ")
+}
+
+func countCell(a *alert.Alert) string {
+	if a.Threshold == nil {
+		return ""
+	}
+	return strconv.FormatInt(a.Threshold.Count, 10)
+}
+
+func suppressedCell(a *alert.Alert) string {
+	if a.Suppression == nil {
+		return ""
+	}
+	return strconv.FormatInt(a.Suppression.Count, 10)
+}

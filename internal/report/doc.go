@@ -1,0 +1,12 @@
+// Package report writes what a scan found: as a table for a terminal, as NDJSON or
+// CSV for programs, as Markdown or a self-contained HTML page to hand to somebody,
+// and as the short summary that ends a run.
+//
+//	scan := &report.Scan{Stats: &result.Stats, Rules: lines, Alerts: alerts, Now: now}
+//	err := report.Table(os.Stdout, scan, report.Options{Color: true, Width: 120})
+//	err = report.Summary(os.Stderr, scan, report.Options{})
+//
+// Everything in an alert may have been written by an attacker, down to file names:
+// no renderer lets a value reach a terminal, a spreadsheet, a Markdown viewer or a
+// browser as anything but text. See [Safe].
+package report

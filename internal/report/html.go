@@ -1,0 +1,197 @@
+package report
+
+import (
+	"cmp"
+	_ "embed" // the page's template
+	"html/template"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/debutsec/debut/internal/alert"
+	"github.com/debutsec/debut/internal/pipeline"
+	"github.com/debutsec/debut/query"
+)
+
+//go:embed page.html
+var pageSource string //nolint:gochecknoglobals // an embedded file
+
+// A page is what the template shows. The template passes every text through Safe,
+// and html/template escapes it for where it stands.
+type page struct {
+	Scan     *Scan
+	Now      string
+	Tiles    []tile
+	Period   string
+	Timeline *timeline
+	Cards    []card
+	Nothing  string
+	Remarks  []string
+	Read     []string
+	Notes    []string
+	Top      []top10
+	Zones    []zoneRow
+	Problems []problemRow
+	NotRead  []tally
+	Rules    []ruleRow
+	Failed   []string
+}
+
+// A tile is a large number with a word under it.
+type tile struct{ Value, Label, Class string }
+
+// A top10 is a list of the largest.
+type top10 struct {
+	Title string
+	Rows  []bar
+	More  int
+}
+
+// A bar is a row of a top10 with its share of the largest, in percent.
+type bar struct {
+	Name, Count string
+	Share       float64
+}
+
+// A zoneRow is a Zone in words.
+type zoneRow struct{ Account, Region, Records, First, Last, Hours, Quiet, Unreadable string }
+
+// A problemRow is a ProblemCount in words.
+type problemRow struct {
+	Verdict, Code, Count, Place, Message string
+}
+
+// A ruleRow is a RuleLine with its counts in words, empty for none.
+type ruleRow struct {
+	Name, ID, Type, Severity, Why                          string
+	Alerts, Withheld, Suppressed, Learned, Cold, Uncounted string
+}
+
+// HTML writes one page that needs nothing else: no script, no font, no network.
+// Withheld alerts are only counted.
+func HTML(w io.Writer, s *Scan) error {
+	t, err := template.New("page").Funcs(template.FuncMap{
+		"safe": Safe, "lines": func(s string) string { return strings.Join(safeLines(s), "\n") },
+	}).Parse(pageSource)
+	if err != nil {
+		return err
+	}
+	return t.Execute(w, pageOf(s))
+}
+
+func pageOf(s *Scan) *page {
+	all := s.notified()
+	shown := worst(all, maxCards)
+	p := &page{
+		Scan: s, Now: clock(s.Now, minuteFormat), Tiles: tiles(s, all), Timeline: newTimeline(s, shown),
+		Cards: cards(shown), Read: inputLines(s), Notes: noteLines(s), NotRead: skipped(s),
+	}
+	if !s.Stats.First.IsZero() {
+		p.Period = clock(s.Stats.First, minuteFormat) + " to " + clock(s.Stats.Last, minuteFormat) + " UTC"
+	}
+	if len(all) == 0 {
+		p.Nothing = nothing(s)
+	} else {
+		p.Top = []top10{topOf("By rule", tallies(all, byRule)), topOf("By principal", tallies(all, byPrincipal))}
+	}
+	for _, t := range []string{omitted(len(all), len(shown)), heldLine(s)} {
+		if t != "" {
+			p.Remarks = append(p.Remarks, t)
+		}
+	}
+	for _, z := range s.Stats.Zones {
+		p.Zones = append(p.Zones, zoneOf(z))
+	}
+	for _, c := range s.Stats.Problems {
+		p.Problems = append(p.Problems, problemOf(c))
+	}
+	for i := range s.Rules {
+		p.Rules = append(p.Rules, ruleOf(&s.Rules[i]))
+	}
+	slices.SortStableFunc(p.Rules, func(a, b ruleRow) int { return cmp.Compare(len(a.Why), len(b.Why)) })
+	for _, d := range s.NotLoaded {
+		if d.Severity == query.Error {
+			p.Failed = append(p.Failed, d.Error())
+		}
+	}
+	return p
+}
+
+func tiles(s *Scan, alerts []*alert.Alert) []tile {
+	counts := map[string]int64{}
+	for _, t := range tallies(alerts, bySeverity) {
+		counts[t.Name] = t.Count
+	}
+	var out []tile
+	for _, name := range []string{"critical", "high", "medium", "low"} {
+		class := name
+		if counts[name] == 0 {
+			class = "none"
+		}
+		out = append(out, tile{count(counts[name]), name, class})
+	}
+	ran := int64(0)
+	for i := range s.Rules {
+		if s.Rules[i].Ran {
+			ran++
+		}
+	}
+	out = append(out, tile{count(s.Stats.Records + s.Stats.Documents), "records", ""}, tile{count(ran), "rules run", ""})
+	if n := s.Stats.Rejected; n > 0 {
+		out = append(out, tile{count(n), "rejected", "bad"})
+	}
+	return out
+}
+
+func topOf(title string, list []tally) top10 {
+	t := top10{Title: title, More: max(0, len(list)-maxTop)}
+	for _, e := range list[:min(len(list), maxTop)] {
+		t.Rows = append(t.Rows, bar{e.Name, count(e.Count), float64(e.Count) / float64(list[0].Count) * 100})
+	}
+	return t
+}
+
+func zoneOf(z pipeline.Zone) zoneRow {
+	v := zoneRow{
+		Account: cmp.Or(z.Account, "(none)"), Region: cmp.Or(z.Region, "(none)"), Records: count(z.Records),
+		Unreadable: some(z.Unreadable),
+	}
+	if z.Records > 0 { // without records the times mean nothing
+		v.First, v.Last = clock(z.First, minuteFormat), clock(z.Last, minuteFormat)
+		v.Hours, v.Quiet = count(int64(z.Hours)), some(int64(z.Quiet))
+	}
+	return v
+}
+
+func problemOf(c pipeline.ProblemCount) problemRow {
+	v := problemRow{Verdict: verdict(c), Code: c.Code, Count: count(c.Count)}
+	if len(c.Examples) > 0 {
+		v.Place, v.Message = place(c.Examples[0]), c.Examples[0].Message
+	}
+	return v
+}
+
+func ruleOf(r *RuleLine) ruleRow {
+	st := r.Stats
+	return ruleRow{
+		Name: r.title(), ID: r.ID, Type: r.Type, Severity: r.Severity, Why: r.why(),
+		Alerts: some(st.Alerts), Withheld: some(st.Withheld), Suppressed: some(st.Suppressed),
+		Learned: some(st.Learned), Cold: some(st.Cold), Uncounted: some(st.Dropped),
+	}
+}
+
+// why says why the rule did not run; empty if it ran.
+func (r *RuleLine) why() string {
+	if r.Ran {
+		return ""
+	}
+	return cmp.Or(r.Reason, "not chosen")
+}
+
+// some is count, but nothing for none: it leaves tables readable.
+func some(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return count(n)
+}

@@ -1,0 +1,236 @@
+package report
+
+import (
+	"io"
+	"strings"
+
+	"github.com/debutsec/debut/query"
+)
+
+// Markdown writes a report to hand to somebody: a summary, the alerts as a table,
+// then each with its evidence and its rule's guide, and what the logs covered.
+// Withheld alerts are only counted.
+func Markdown(w io.Writer, s *Scan) error {
+	p := &printer{w: w}
+	all := s.notified()
+	shown := cards(worst(all, maxCards))
+	p.line("# Debut scan report\n")
+	p.line("%s UTC, Debut %s, of %s\n", clock(s.Now, timeFormat), text(s.Version), codes(s.Paths))
+	mdList(p, "Read", inputLines(s))
+	mdList(p, "Alerts", trimmed(alertLines(s)))
+	mdList(p, "Note", noteLines(s))
+
+	p.line("## Alerts\n")
+	mdTable(p, s, shown)
+	for _, t := range []string{omitted(len(all), len(shown)), heldLine(s)} {
+		if t != "" {
+			p.line("%s\n", text(t))
+		}
+	}
+	for i := range shown {
+		mdCard(p, &shown[i])
+	}
+	mdCoverage(p, s)
+	mdProblems(p, s)
+	mdRules(p, s)
+	return p.err
+}
+
+func heldLine(s *Scan) string {
+	if held := s.withheld(); len(held) > 0 {
+		return heldBack(held)
+	}
+	return ""
+}
+
+func trimmed(lines []string) []string {
+	for i, l := range lines {
+		lines[i] = strings.TrimSpace(l)
+	}
+	return lines
+}
+
+func mdList(p *printer, title string, lines []string) {
+	if len(lines) == 0 {
+		return
+	}
+	p.line("**%s**\n", title)
+	for _, l := range lines {
+		p.line("- %s", text(l))
+	}
+	p.line("")
+}
+
+func mdTable(p *printer, s *Scan, list []card) {
+	if len(list) == 0 {
+		p.line("%s\n", text(nothing(s)))
+		return
+	}
+	mdRow(p, "#", "Time (UTC)", "Severity", "Rule", "Who", "What", "From", "Last seen")
+	mdRow(p, "--:", "---", "---", "---", "---", "---", "---", "---")
+	for i := range list {
+		c := &list[i]
+		mdRow(p, count(int64(c.N)), c.Time, text(c.Severity), text(c.line.Rule), tableCode(c.Who), tableCode(c.What), tableCode(c.Where), text(c.Seen))
+	}
+	p.line("")
+}
+
+func mdRow(p *printer, cells ...string) { p.line("| %s |", strings.Join(cells, " | ")) }
+
+func mdCard(p *printer, c *card) {
+	p.line("### %d. %s\n", c.N, text(c.line.Rule))
+	item := func(name, value string) {
+		if value != "" {
+			p.line("- **%s:** %s", name, value)
+		}
+	}
+	item("Severity", text(c.Severity)+", risk score "+text(c.Risk))
+	item("Who", code(c.Principal))
+	item("What", code(c.What))
+	item("On", codes(c.Targets))
+	item("Error", code(c.Errors))
+	item("Where from", code(c.Where))
+	item("When", text(c.When))
+	item("History", text(c.History))
+	item("Counted", text(c.Counted))
+	for _, t := range c.Terms {
+		item("Term", code(t.Field)+" = "+orEmpty(code(t.Value)))
+	}
+	item("Rule", text(c.RuleName)+" ("+code(c.Rule.ID)+", "+text(string(c.Rule.Type))+")")
+	for _, t := range c.Threats {
+		item("ATT&CK", text(t))
+	}
+	item("Event", code(c.EventID))
+	item("Alert", code(c.UUID))
+	p.line("")
+	if len(c.Evidence) > 0 {
+		p.line("Evidence:\n")
+		for _, e := range c.Evidence {
+			p.line("- %s: %s", code(e.Name), orEmpty(codes(e.Values)))
+		}
+		p.line("")
+	}
+	mdGuide(p, c)
+}
+
+func orEmpty(s string) string {
+	if s == "" {
+		return "(empty)"
+	}
+	return s
+}
+
+// mdGuide writes the guide once for a rule. It is shown as it was written: rendered,
+// the Markdown of a stranger's rule could do anything to the report.
+func mdGuide(p *printer, c *card) {
+	switch {
+	case strings.TrimSpace(c.Rule.Note) == "":
+	case c.Guide != c.N:
+		p.line("The rule's guide is under alert %d.\n", c.Guide)
+	default:
+		lines := safeLines(c.Rule.Note)
+		fence := strings.Repeat("`", max(3, longestRun(c.Rule.Note)+1))
+		p.line("<details><summary>The rule's guide</summary>\n\n%stext\n%s\n%s\n\n</details>\n", fence, strings.Join(lines, "\n"), fence)
+	}
+}
+
+func mdCoverage(p *printer, s *Scan) {
+	if len(s.Stats.Zones) == 0 {
+		return
+	}
+	p.line("## Coverage\n")
+	mdRow(p, "Account", "Region", "Records", "First (UTC)", "Last (UTC)", "Hours with records", "Hours without", "Files not readable whole")
+	mdRow(p, "---", "---", "--:", "---", "---", "--:", "--:", "--:")
+	for _, z := range s.Stats.Zones {
+		v := zoneOf(z)
+		mdRow(p, tableCode(v.Account), tableCode(v.Region), v.Records, v.First, v.Last, v.Hours, v.Quiet, v.Unreadable)
+	}
+	p.line("")
+}
+
+func mdProblems(p *printer, s *Scan) {
+	lines := problemLines(s.Stats.Problems)
+	for _, d := range s.NotLoaded {
+		if d.Severity == query.Error {
+			lines = append(lines, d.Error())
+		}
+	}
+	if len(lines) == 0 {
+		return
+	}
+	p.line("## Problems\n")
+	for _, l := range lines {
+		p.line("- %s", code(l))
+	}
+	p.line("")
+}
+
+func mdRules(p *printer, s *Scan) {
+	if len(s.Rules) == 0 {
+		return
+	}
+	p.line("## Rules\n")
+	mdRow(p, "Rule", "Type", "Severity", "Alerts", "Withheld", "Suppressed", "Learned", "Cold", "Not run because")
+	mdRow(p, "---", "---", "---", "--:", "--:", "--:", "--:", "--:", "---")
+	for i := range s.Rules {
+		r := &s.Rules[i]
+		st := r.Stats
+		mdRow(p, text(r.title()), text(r.Type), text(r.Severity), count(st.Alerts), count(st.Withheld),
+			count(st.Suppressed), count(st.Learned), count(st.Cold), text(r.why()))
+	}
+}
+
+// text makes s plain text in Markdown: one line, no markup, no HTML, no links.
+func text(s string) string {
+	var b strings.Builder
+	for _, r := range Safe(s) {
+		if strings.ContainsRune("\\`*_{}[]<>#|~&$@:!", r) {
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return strings.ReplaceAll(b.String(), "www.", `www\.`)
+}
+
+// code makes s a code span, in which Markdown leaves everything alone.
+func code(s string) string {
+	s = Safe(s)
+	if strings.TrimSpace(s) == "" {
+		return ""
+	}
+	fence := strings.Repeat("`", longestRun(s)+1)
+	if len(fence) > 1 || strings.HasPrefix(s, " ") {
+		return fence + " " + s + " " + fence
+	}
+	return fence + s + fence
+}
+
+// tableCode is code for a cell. A bar ends a cell even in a code span unless a
+// backslash is before it, and readers differ on a backslash before that one.
+func tableCode(s string) string {
+	return strings.NewReplacer(`\|`, `\\x7c`, `|`, `\|`).Replace(code(s))
+}
+
+func codes(list []string) string {
+	var parts []string
+	for _, s := range list {
+		if c := code(s); c != "" {
+			parts = append(parts, c)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// longestRun returns the length of the longest row of backticks in s.
+func longestRun(s string) int {
+	longest, run := 0, 0
+	for i := range len(s) {
+		if s[i] != '`' {
+			run = 0
+			continue
+		}
+		run++
+		longest = max(longest, run)
+	}
+	return longest
+}

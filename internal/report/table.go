@@ -1,0 +1,241 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"charm.land/lipgloss/v2"
+
+	"github.com/debutsec/debut/internal/alert"
+)
+
+const (
+	// narrow is the width under which a line has no room for who, what and where:
+	// they get a line of their own.
+	narrow = 110
+	gap    = "  "
+	// least is how far a column is cut at most.
+	least = 6
+)
+
+// Table writes a line per alert, by time; on a terminal under headings by day.
+// Withheld alerts are only counted.
+func Table(w io.Writer, s *Scan, o Options) error {
+	p := &printer{w: w, color: o.Color}
+	alerts := s.notified()
+	switch {
+	case len(alerts) == 0:
+		p.line("%s", Safe(nothing(s)))
+	case o.Width == 0:
+		wide(p, alerts)
+	default:
+		byDay(p, alerts, o.Width)
+	}
+	if held := s.withheld(); len(held) > 0 {
+		p.line("%s", p.dim(Safe(heldBack(held))))
+	}
+	return p.err
+}
+
+// nothing says that there is no alert, and what to do next.
+func nothing(s *Scan) string {
+	st := s.Stats
+	ran, learned := int64(0), int64(0)
+	for i := range s.Rules {
+		learned += s.Rules[i].Stats.Learned
+		if s.Rules[i].Ran {
+			ran++
+		}
+	}
+	read := st.Records + st.Documents
+	text := fmt.Sprintf("No alerts: %s, %s run.", plural(read, "record"), plural(ran, "rule"))
+	switch {
+	case len(s.withheld()) > 0:
+		text = "No alerts but withheld ones."
+	case read == 0:
+		text += " Nothing was read: check the paths, and that they hold CloudTrail logs."
+	case ran == 0:
+		text += " No rule ran: name rules with --rules, or see `debut rules list`."
+	case learned > 0:
+		text += fmt.Sprintf(" %s began while learning; a shorter --learn or an earlier --from would show them.", plural(learned, "finding"))
+	default:
+		text += " Check below that every account and region is there; `debut rules list` shows what was looked for."
+	}
+	return text
+}
+
+// heldBack tells of the alerts over max_signals and whose they are.
+func heldBack(held []*alert.Alert) string {
+	who := tallies(held, byPrincipal)
+	text := plural(int64(len(held)), "more alert") + " withheld (over max_signals), of " + names(who, 3) +
+		"; NDJSON and CSV have them all."
+	return text
+}
+
+// names lists the first few of a tally.
+func names(list []tally, limit int) string {
+	var parts []string
+	for i, t := range list {
+		if i == limit {
+			parts = append(parts, "and "+count(int64(len(list)-limit))+" more")
+			break
+		}
+		parts = append(parts, fmt.Sprintf("%s (%s)", t.Name, count(t.Count)))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// wide writes a header and full lines, made to be read and to be searched.
+func wide(p *printer, alerts []*alert.Alert) {
+	g := grid{{"TIME (UTC)", "SEVERITY", "RULE", "WHO", "WHAT", "FROM", "LAST SEEN"}}
+	for _, a := range alerts {
+		l := lineOf(a)
+		g = append(g, safeRow(l.Time, l.Severity, l.Rule, l.Who, l.What, l.Where, l.Seen))
+	}
+	widths := g.fit(0, 0)
+	p.line("%s", p.dim(g[0].text(widths)))
+	for i, a := range alerts {
+		p.line("%s", p.alert(g[i+1], widths, a.Severity))
+	}
+}
+
+// byDay writes lines that fit, under a heading for each day.
+func byDay(p *printer, alerts []*alert.Alert, width int) {
+	const indent = "          " // the second line begins under the severity
+	var head, tail grid
+	for _, a := range alerts {
+		l, at := lineOf(a), clock(a.Time, clockFormat)
+		if width >= narrow {
+			head = append(head, safeRow(at, l.Severity, l.Rule, l.Who, l.What, l.Where, l.Seen))
+			continue
+		}
+		head = append(head, safeRow(at, l.Severity, l.Rule, l.Seen))
+		tail = append(tail, safeRow(l.Who, l.What, l.Where))
+	}
+	headWidths, tailWidths := head.fit(width, 2), tail.fit(width-len(indent), 0)
+	day := ""
+	for i, a := range alerts {
+		if d := a.Time.UTC().Format("Monday 2006-01-02") + " (UTC)"; d != day {
+			day = d
+			p.line("%s", p.bold(day))
+		}
+		p.line("%s", p.alert(head[i], headWidths, a.Severity))
+		if tail != nil {
+			p.line("%s%s", indent, tail[i].text(tailWidths))
+		}
+	}
+}
+
+type row []string
+
+func safeRow(cells ...string) row {
+	for i, c := range cells {
+		cells[i] = Safe(c)
+	}
+	return cells
+}
+
+// text lays the cells out; the last one is not padded.
+func (r row) text(widths []int) string {
+	return strings.TrimRight(strings.Join(r.cells(widths), gap), " ")
+}
+
+func (r row) cells(widths []int) []string {
+	out := make([]string, len(r))
+	for i, c := range r {
+		c = cut(c, widths[i])
+		if i < len(r)-1 {
+			c += strings.Repeat(" ", widths[i]-lipgloss.Width(c))
+		}
+		out[i] = c
+	}
+	return out
+}
+
+type grid []row
+
+// fit returns the widths of the columns. Over width, the widest are cut first and
+// the first fixed ones never. Width 0 cuts nothing.
+func (g grid) fit(width, fixed int) []int {
+	if len(g) == 0 {
+		return nil
+	}
+	widths := make([]int, len(g[0]))
+	total := len(gap) * (len(widths) - 1)
+	for i := range widths {
+		for _, r := range g {
+			widths[i] = max(widths[i], lipgloss.Width(r[i]))
+		}
+		total += widths[i]
+	}
+	for ; width > 0 && total > width; total-- {
+		i := fixed + widest(widths[fixed:])
+		if widths[i] <= least {
+			break
+		}
+		widths[i]--
+	}
+	return widths
+}
+
+func widest(widths []int) int { return slices.Index(widths, slices.Max(widths)) }
+
+// cut shortens s to a number of columns, with an ellipsis for the rest.
+func cut(s string, width int) string {
+	if lipgloss.Width(s) <= width {
+		return s
+	}
+	runes := []rune(s)
+	// A column can hold many combining characters, but not for ever.
+	runes = runes[:min(len(runes), 4*width)]
+	for len(runes) > 0 && lipgloss.Width(string(runes)) >= width {
+		runes = runes[:len(runes)-1]
+	}
+	return string(runes) + "…"
+}
+
+// A printer writes lines until an error, in colour if wanted.
+type printer struct {
+	w     io.Writer
+	color bool
+	err   error
+}
+
+func (p *printer) line(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
+	}
+}
+
+func (p *printer) paint(code, s string) string {
+	if !p.color || code == "" || s == "" {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+func (p *printer) bold(s string) string { return p.paint("1", s) }
+func (p *printer) dim(s string) string  { return p.paint("2", s) }
+
+// alert lays a row out with its second cell, the severity, in colour.
+func (p *printer) alert(r row, widths []int, severity string) string {
+	cells := r.cells(widths)
+	cells[1] = p.paint(severityColor(severity), cells[1])
+	return strings.TrimRight(strings.Join(cells, gap), " ")
+}
+
+func severityColor(name string) string {
+	switch name {
+	case "critical":
+		return "1;97;41"
+	case "high":
+		return "1;31"
+	case "medium":
+		return "33"
+	case "low":
+		return "36"
+	}
+	return ""
+}
