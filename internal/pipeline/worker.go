@@ -80,7 +80,7 @@ func (c *current) Keep() (detect.Ref, error) {
 func (r *run) newWorker(index uint32) *worker {
 	w := &worker{
 		cfg:        &r.cfg,
-		decoder:    cloudtrail.Decoder{Limits: r.cfg.Limits},
+		decoder:    cloudtrail.Decoder{Limits: r.cfg.Limits, Strict: r.cfg.Strict},
 		event:      cloudtrail.NewEvent(r.cfg.Catalogue, r.cfg.Enricher),
 		matcher:    r.cfg.Engine.NewMatcher(),
 		fold:       r.cfg.Engine.NewFold(),
