@@ -169,11 +169,11 @@ func TestBadDatabases(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct{ file, want string }{
-		"not there": {filepath.Join(t.TempDir(), "x.mmdb"), "no such file"},
-		"a folder":  {t.TempDir(), ""},
-		"empty":     {file(""), "give an .mmdb file"},
-		"text":      {file("country,city\n"), "give an .mmdb file"},
-		"cut off":   {file(string(good[:len(good)/2])), "give an .mmdb file"},
+		"not there":        {filepath.Join(t.TempDir(), "x.mmdb"), "no such file"},
+		"a folder":         {t.TempDir(), ""},
+		"empty":            {file(""), "give an .mmdb file"},
+		"text":             {file("country,city\n"), "give an .mmdb file"},
+		"cut off":          {file(string(good[:len(good)/2])), "give an .mmdb file"},
 		"cut at the front": {file(string(good[200:])), ""},
 		"no networks":      {database(t, mmdbwriter.Options{DatabaseType: "GeoLite2-City"}, nil), `of type "GeoLite2-City", holds no networks`},
 		"of another kind": {
