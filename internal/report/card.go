@@ -90,9 +90,9 @@ func few(values []string) []string {
 }
 
 // omitted says how many alerts have no card; empty if all have.
-func omitted(all, shown int) string {
-	if all <= shown {
+func omitted(all int64, shown int) string {
+	if all <= int64(shown) {
 		return ""
 	}
-	return "The " + count(int64(shown)) + " most severe of " + count(int64(all)) + " alerts; NDJSON and CSV have them all."
+	return "The " + count(int64(shown)) + " most severe of " + count(all) + " alerts; NDJSON and CSV have them all."
 }

@@ -14,7 +14,10 @@ import (
 // store, one on a line.
 func NDJSON(w io.Writer, s *Scan) error {
 	var b []byte
-	for _, a := range s.Alerts {
+	for a, err := range s.Alerts {
+		if err != nil {
+			return err
+		}
 		b = append(a.Document(s.Now).AppendJSON(b[:0]), '\n')
 		if _, err := w.Write(b); err != nil {
 			return err
@@ -68,7 +71,10 @@ func CSV(w io.Writer, s *Scan) error {
 	if err := out.Write(row); err != nil {
 		return err
 	}
-	for _, a := range s.Alerts {
+	for a, err := range s.Alerts {
+		if err != nil {
+			return err
+		}
 		for i, c := range columns {
 			row[i] = cell(c.cell(a))
 		}

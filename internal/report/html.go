@@ -76,25 +76,27 @@ func HTML(w io.Writer, s *Scan) error {
 	if err != nil {
 		return err
 	}
-	return t.Execute(w, pageOf(s))
+	shown, err := s.worst(maxCards)
+	if err != nil {
+		return err
+	}
+	return t.Execute(w, pageOf(s, shown))
 }
 
-func pageOf(s *Scan) *page {
-	all := s.notified()
-	shown := worst(all, maxCards)
+func pageOf(s *Scan, shown []*alert.Alert) *page {
 	p := &page{
-		Scan: s, Now: clock(s.Now, minuteFormat), Tiles: tiles(s, all), Timeline: newTimeline(s, shown),
+		Scan: s, Now: clock(s.Now, minuteFormat), Tiles: tiles(s), Timeline: newTimeline(s, shown),
 		Cards: cards(shown), Read: inputLines(s), Notes: noteLines(s), NotRead: skipped(s),
 	}
 	if !s.Stats.First.IsZero() {
 		p.Period = clock(s.Stats.First, minuteFormat) + " to " + clock(s.Stats.Last, minuteFormat) + " UTC"
 	}
-	if len(all) == 0 {
+	if s.sums.notified == 0 {
 		p.Nothing = nothing(s)
 	} else {
-		p.Top = []top10{topOf("By rule", tallies(all, byRule)), topOf("By principal", tallies(all, byPrincipal))}
+		p.Top = []top10{topOf("By rule", s.sums.byRule.tallies()), topOf("By principal", s.sums.byPrincipal.tallies())}
 	}
-	for _, t := range []string{omitted(len(all), len(shown)), heldLine(s)} {
+	for _, t := range []string{omitted(s.sums.notified, len(shown)), heldLine(s)} {
 		if t != "" {
 			p.Remarks = append(p.Remarks, t)
 		}
@@ -117,18 +119,15 @@ func pageOf(s *Scan) *page {
 	return p
 }
 
-func tiles(s *Scan, alerts []*alert.Alert) []tile {
-	counts := map[string]int64{}
-	for _, t := range tallies(alerts, bySeverity) {
-		counts[t.Name] = t.Count
-	}
+func tiles(s *Scan) []tile {
 	var out []tile
-	for _, name := range []string{"critical", "high", "medium", "low"} {
+	for rank := len(severityNames) - 1; rank >= 0; rank-- {
+		name, n := severityNames[rank], s.sums.severity[rank]
 		class := name
-		if counts[name] == 0 {
+		if n == 0 {
 			class = "none"
 		}
-		out = append(out, tile{count(counts[name]), name, class})
+		out = append(out, tile{count(n), name, class})
 	}
 	ran := int64(0)
 	for i := range s.Rules {

@@ -12,8 +12,11 @@ import (
 // Withheld alerts are only counted.
 func Markdown(w io.Writer, s *Scan) error {
 	p := &printer{w: w}
-	all := s.notified()
-	shown := cards(worst(all, maxCards))
+	alerts, err := s.worst(maxCards)
+	if err != nil {
+		return err
+	}
+	shown := cards(alerts)
 	p.line("# Debut scan report\n")
 	p.line("%s UTC, Debut %s, of %s\n", clock(s.Now, timeFormat), text(s.Version), codes(s.Paths))
 	mdList(p, "Read", inputLines(s))
@@ -22,7 +25,7 @@ func Markdown(w io.Writer, s *Scan) error {
 
 	p.line("## Alerts\n")
 	mdTable(p, s, shown)
-	for _, t := range []string{omitted(len(all), len(shown)), heldLine(s)} {
+	for _, t := range []string{omitted(s.sums.notified, len(shown)), heldLine(s)} {
 		if t != "" {
 			p.line("%s\n", text(t))
 		}
@@ -37,8 +40,8 @@ func Markdown(w io.Writer, s *Scan) error {
 }
 
 func heldLine(s *Scan) string {
-	if held := s.withheld(); len(held) > 0 {
-		return heldBack(held)
+	if s.sums.withheld > 0 {
+		return heldBack(s)
 	}
 	return ""
 }

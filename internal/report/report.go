@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"time"
 
@@ -22,7 +23,23 @@ type Scan struct {
 	Now       time.Time
 	Elapsed   time.Duration
 	Version   string
-	Alerts    []*alert.Alert // by time
+	// Alerts yields the alerts by time. It is gone through more than once, because
+	// all alerts with their events may be more than memory holds.
+	Alerts iter.Seq2[*alert.Alert, error]
+
+	sums sums
+}
+
+// New returns the scan with its alerts counted, which every report wants.
+func New(s Scan) (*Scan, error) {
+	s.sums = newSums()
+	for a, err := range s.Alerts {
+		if err != nil {
+			return nil, err
+		}
+		s.sums.add(a)
+	}
+	return &s, nil
 }
 
 // A RuleLine is one rule and what became of it.
@@ -40,14 +57,18 @@ type Options struct {
 	Width int // columns; 0: unlimited, nothing is cut
 }
 
-// notified returns the alerts that notify somebody: all but the withheld ones.
-func (s *Scan) notified() []*alert.Alert {
-	return slices.DeleteFunc(slices.Clone(s.Alerts), func(a *alert.Alert) bool { return a.Withheld })
-}
-
-// withheld returns the others.
-func (s *Scan) withheld() []*alert.Alert {
-	return slices.DeleteFunc(slices.Clone(s.Alerts), func(a *alert.Alert) bool { return !a.Withheld })
+// notified yields the alerts that notify somebody: all but the withheld ones.
+func (s *Scan) notified() iter.Seq2[*alert.Alert, error] {
+	return func(yield func(*alert.Alert, error) bool) {
+		for a, err := range s.Alerts {
+			if err == nil && a.Withheld {
+				continue
+			}
+			if !yield(a, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // rule returns the name of the rule with that index in the engine.
@@ -60,25 +81,27 @@ func (s *Scan) rule(index int32) string {
 
 func (r RuleLine) title() string { return cmp.Or(r.Name, r.ID) }
 
-// worst returns at most limit alerts, the most severe, still in order of time.
-func worst(alerts []*alert.Alert, limit int) []*alert.Alert {
-	if len(alerts) <= limit {
-		return alerts
+// worst returns at most limit of the alerts that notify, the most severe and among
+// those the earliest, in order of time.
+func (s *Scan) worst(limit int) ([]*alert.Alert, error) {
+	var room [4]int // for each severity, the rest having been taken by worse ones
+	left := limit
+	for rank := len(room) - 1; rank >= 0; rank-- {
+		room[rank] = int(min(int64(left), s.sums.severity[rank]))
+		left -= room[rank]
 	}
-	order := make([]int, len(alerts))
-	for i := range order {
-		order[i] = i
+	out := make([]*alert.Alert, 0, limit-left)
+	for a, err := range s.notified() {
+		if err != nil {
+			return nil, err
+		}
+		rank := max(alert.SeverityRank(a.Severity), 0)
+		if room[rank] > 0 {
+			room[rank]--
+			out = append(out, a)
+		}
 	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		return cmp.Compare(alert.SeverityRank(alerts[b].Severity), alert.SeverityRank(alerts[a].Severity))
-	})
-	order = order[:limit]
-	slices.Sort(order)
-	out := make([]*alert.Alert, limit)
-	for i, at := range order {
-		out[i] = alerts[at]
-	}
-	return out
+	return out, nil
 }
 
 // A tally counts by name.
@@ -110,23 +133,6 @@ func sum(list []tally) (n int64) {
 		n += t.Count
 	}
 	return n
-}
-
-func byRule(a *alert.Alert) (string, int64) { return ruleName(a), 1 }
-
-func byPrincipal(a *alert.Alert) (string, int64) {
-	return cmp.Or(alert.ShortPrincipal(a.Principal), a.Summary().Who, "unknown principal"), 1
-}
-
-func bySeverity(a *alert.Alert) (string, int64) { return a.Severity, 1 }
-
-// severityTallies counts the alerts by severity, the most severe first.
-func severityTallies(alerts []*alert.Alert) []tally {
-	list := tallies(alerts, bySeverity)
-	slices.SortStableFunc(list, func(a, b tally) int {
-		return cmp.Compare(alert.SeverityRank(b.Name), alert.SeverityRank(a.Name))
-	})
-	return list
 }
 
 // ruleName is the rule's own name, which an alert's Name may override.

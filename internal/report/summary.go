@@ -11,7 +11,6 @@ import (
 
 	"github.com/debutsec/debut/cloudtrail"
 	"github.com/debutsec/debut/detect"
-	"github.com/debutsec/debut/internal/alert"
 	"github.com/debutsec/debut/internal/pipeline"
 	"github.com/debutsec/debut/query"
 )
@@ -234,17 +233,16 @@ func ruleLines(s *Scan) []string {
 }
 
 func alertLines(s *Scan) []string {
-	alerts := s.notified()
-	if len(alerts) == 0 {
+	if s.sums.notified == 0 {
 		return []string{"none"}
 	}
 	parts := []string{}
-	for _, t := range severityTallies(alerts) {
+	for _, t := range s.sums.severities() {
 		parts = append(parts, count(t.Count)+" "+t.Name)
 	}
-	lines := []string{plural(int64(len(alerts)), "alert") + ": " + strings.Join(parts, ", ")}
-	lines = append(lines, top("by rule", tallies(alerts, byRule))...)
-	return append(lines, top("by principal", tallies(alerts, byPrincipal))...)
+	lines := []string{plural(s.sums.notified, "alert") + ": " + strings.Join(parts, ", ")}
+	lines = append(lines, top("by rule", s.sums.byRule.tallies())...)
+	return append(lines, top("by principal", s.sums.byPrincipal.tallies())...)
 }
 
 // top lists the first ten of a tally below a heading.
@@ -263,9 +261,8 @@ func top(title string, list []tally) []string {
 // noteLines are the things about the alerts that somebody must know to judge them.
 func noteLines(s *Scan) []string {
 	var lines []string
-	cold := slices.DeleteFunc(s.notified(), func(a *alert.Alert) bool { return !a.Cold })
-	if len(cold) > 0 {
-		lines = append(lines, plural(int64(len(cold)), "alert")+" with a cold baseline, of "+names(tallies(cold, byRule), 3), coldMeans)
+	if cold := s.sums.cold.sum(); cold > 0 {
+		lines = append(lines, plural(cold, "alert")+" with a cold baseline, of "+names(s.sums.cold.tallies(), 3), coldMeans)
 	}
 	if list := ruleTallies(s, func(r pipeline.RuleStats) int64 { return r.Learned }); len(list) > 0 {
 		lines = append(lines, plural(sum(list), "finding")+" only learned (before the start): "+names(list, 3))
@@ -283,7 +280,6 @@ func noteLines(s *Scan) []string {
 // cappedLines tells of max_signals: by rule, with whom it hit.
 func cappedLines(s *Scan) []string {
 	var lines []string
-	held := s.withheld()
 	limits := tallies(s.Stats.Capped, func(c detect.Capped) (string, int64) { return s.rule(c.Rule), c.Withheld })
 	for _, t := range limits {
 		var intervals, untold int64
@@ -294,9 +290,8 @@ func cappedLines(s *Scan) []string {
 			}
 		}
 		text := fmt.Sprintf("%s: %s withheld over max_signals in %s", t.Name, plural(t.Count, "alert"), plural(intervals, "interval"))
-		mine := slices.DeleteFunc(slices.Clone(held), func(a *alert.Alert) bool { return ruleName(a) != t.Name })
-		if len(mine) > 0 {
-			text += ", of " + names(tallies(mine, byPrincipal), 3)
+		if mine := s.sums.heldOf[t.Name]; len(mine) > 0 {
+			text += ", of " + names(mine.tallies(), 3)
 		}
 		if untold > 0 {
 			text += "; " + plural(untold, "principal") + " of an interval told of by no alert at all"

@@ -5,10 +5,9 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"charm.land/lipgloss/v2"
-
-	"github.com/debutsec/debut/internal/alert"
 )
 
 const (
@@ -20,23 +19,49 @@ const (
 	least = 6
 )
 
+// block of alerts that a table lays out together: more would take memory.
+const tableBlock = 1000
+
 // Table writes a line per alert, by time; on a terminal under headings by day.
-// Withheld alerts are only counted.
+// Withheld alerts are only counted. Columns are as wide as a thousand alerts need.
 func Table(w io.Writer, s *Scan, o Options) error {
 	p := &printer{w: w, color: o.Color}
-	alerts := s.notified()
-	switch {
-	case len(alerts) == 0:
+	if s.sums.notified == 0 {
 		p.line("%s", Safe(nothing(s)))
-	case o.Width == 0:
-		wide(p, alerts)
-	default:
-		byDay(p, alerts, o.Width)
 	}
-	if held := s.withheld(); len(held) > 0 {
-		p.line("%s", p.dim(Safe(heldBack(held))))
+	var day string
+	var block []tableLine
+	first := true
+	flush := func() {
+		if o.Width == 0 {
+			wide(p, block, first)
+		} else {
+			day = byDay(p, block, o.Width, day)
+		}
+		first, block = false, block[:0]
+	}
+	for a, err := range s.notified() {
+		if err != nil {
+			return err
+		}
+		if block = append(block, tableLine{lineOf(a), a.Time.UTC()}); len(block) == tableBlock {
+			flush()
+		}
+	}
+	if len(block) > 0 {
+		flush()
+	}
+	if s.sums.withheld > 0 {
+		p.line("%s", p.dim(Safe(heldBack(s))))
 	}
 	return p.err
+}
+
+// A tableLine is a line with the time that it is sorted by.
+type tableLine struct {
+	line
+
+	at time.Time
 }
 
 // nothing says that there is no alert, and what to do next.
@@ -52,7 +77,7 @@ func nothing(s *Scan) string {
 	read := st.Records + st.Documents
 	text := fmt.Sprintf("No alerts: %s, %s run.", plural(read, "record"), plural(ran, "rule"))
 	switch {
-	case len(s.withheld()) > 0:
+	case s.sums.withheld > 0:
 		text = "No alerts but withheld ones."
 	case read == 0:
 		text += " Nothing was read: check the paths, and that they hold CloudTrail logs."
@@ -67,11 +92,9 @@ func nothing(s *Scan) string {
 }
 
 // heldBack tells of the alerts over max_signals and whose they are.
-func heldBack(held []*alert.Alert) string {
-	who := tallies(held, byPrincipal)
-	text := plural(int64(len(held)), "more alert") + " withheld (over max_signals), of " + names(who, 3) +
+func heldBack(s *Scan) string {
+	return plural(s.sums.withheld, "more alert") + " withheld (over max_signals), of " + names(s.sums.held.tallies(), 3) +
 		"; NDJSON and CSV have them all."
-	return text
 }
 
 // names lists the first few of a tally.
@@ -87,26 +110,29 @@ func names(list []tally, limit int) string {
 	return strings.Join(parts, ", ")
 }
 
-// wide writes a header and full lines, made to be read and to be searched.
-func wide(p *printer, alerts []*alert.Alert) {
+// wide writes full lines, made to be read and to be searched, the first below a
+// header.
+func wide(p *printer, lines []tableLine, header bool) {
 	g := grid{{"TIME (UTC)", "SEVERITY", "RULE", "WHO", "WHAT", "FROM", "LAST SEEN"}}
-	for _, a := range alerts {
-		l := lineOf(a)
+	for _, l := range lines {
 		g = append(g, safeRow(l.Time, l.Severity, l.Rule, l.Who, l.What, l.Where, l.Seen))
 	}
 	widths := g.fit(0, 0)
-	p.line("%s", p.dim(g[0].text(widths)))
-	for i, a := range alerts {
-		p.line("%s", p.alert(g[i+1], widths, a.Severity))
+	if header {
+		p.line("%s", p.dim(g[0].text(widths)))
+	}
+	for i, l := range lines {
+		p.line("%s", p.alert(g[i+1], widths, l.Severity))
 	}
 }
 
-// byDay writes lines that fit, under a heading for each day.
-func byDay(p *printer, alerts []*alert.Alert, width int) {
+// byDay writes lines that fit, under a heading for each day but the one that has had
+// its heading. It returns the last day.
+func byDay(p *printer, lines []tableLine, width int, day string) string {
 	const indent = "          " // the second line begins under the severity
 	var head, tail grid
-	for _, a := range alerts {
-		l, at := lineOf(a), clock(a.Time, clockFormat)
+	for _, l := range lines {
+		at := l.at.Format(clockFormat)
 		if width >= narrow {
 			head = append(head, safeRow(at, l.Severity, l.Rule, l.Who, l.What, l.Where, l.Seen))
 			continue
@@ -115,17 +141,17 @@ func byDay(p *printer, alerts []*alert.Alert, width int) {
 		tail = append(tail, safeRow(l.Who, l.What, l.Where))
 	}
 	headWidths, tailWidths := head.fit(width, 2), tail.fit(width-len(indent), 0)
-	day := ""
-	for i, a := range alerts {
-		if d := a.Time.UTC().Format("Monday 2006-01-02") + " (UTC)"; d != day {
+	for i, l := range lines {
+		if d := l.at.Format("Monday 2006-01-02") + " (UTC)"; d != day {
 			day = d
 			p.line("%s", p.bold(day))
 		}
-		p.line("%s", p.alert(head[i], headWidths, a.Severity))
+		p.line("%s", p.alert(head[i], headWidths, l.Severity))
 		if tail != nil {
 			p.line("%s%s", indent, tail[i].text(tailWidths))
 		}
 	}
+	return day
 }
 
 type row []string

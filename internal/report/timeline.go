@@ -100,11 +100,10 @@ func newTimeline(s *Scan, alerts []*alert.Alert) *timeline {
 
 // dots draws a lane for each severity that has alerts and returns where it ends.
 func (t *timeline) dots(sc scale, alerts []*alert.Alert, y float64) float64 {
-	for _, name := range severityTallies(alerts) {
-		t.Lanes = append(t.Lanes, lane{y, name.Name})
+	for _, name := range slices.Backward(severityNames[:]) {
 		var last *dot
 		for i, a := range alerts {
-			if a.Severity != name.Name {
+			if a.Severity != name {
 				continue
 			}
 			x := sc.x(a.Time)
@@ -116,12 +115,15 @@ func (t *timeline) dots(sc scale, alerts []*alert.Alert, y float64) float64 {
 			}
 			l := lineOf(a)
 			t.Dots = append(t.Dots, dot{
-				X: x, Y: y, R: dotSize, Severity: name.Name, N: i + 1, count: 1,
+				X: x, Y: y, R: dotSize, Severity: name, N: i + 1, count: 1,
 				Title: clip(join(" · ", l.Time+" UTC", l.Rule, l.Who, l.What), maxValue),
 			})
 			last = &t.Dots[len(t.Dots)-1]
 		}
-		y += laneStep
+		if last != nil {
+			t.Lanes = append(t.Lanes, lane{y, name})
+			y += laneStep
+		}
 	}
 	return y
 }
