@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"unicode/utf16"
 	"unicode/utf8"
 	"unsafe"
@@ -42,20 +43,137 @@ func Space(b []byte, i int) int {
 
 // Skip checks the value that begins at b[i] (no leading space) against the full
 // grammar of RFC 8259 and returns the index behind it. It allocates only for an error.
-func Skip(b []byte, i int) (int, error) { return skip(b, i, 0) }
-
-func skip(b []byte, i, depth int) (int, error) {
+//
+// It is one loop over four places in the grammar and a stack of one bit a level: a
+// function that calls itself for each value takes half as long again.
+func Skip(b []byte, i int) (int, error) {
+	var (
+		objects [MaxDepth / 64]uint64 // bit d: level d is an object
+		depth   int
+		object  bool // the innermost level is one
+		name    bool // the string at i is a member's name
+	)
+value:
 	if i >= len(b) {
 		return i, ErrTruncated
 	}
-	switch c := b[i]; c {
+	switch b[i] {
 	case '"':
-		return SkipString(b, i)
+		goto text
 	case '{', '[':
-		if depth >= MaxDepth {
+		if depth == MaxDepth {
 			return i, syntax(i, "nested too deep")
 		}
-		return skipContainer(b, i, depth+1, c == '{')
+		object = b[i] == '{'
+		if object {
+			objects[depth/64] |= 1 << (depth % 64)
+		} else {
+			objects[depth/64] &^= 1 << (depth % 64)
+		}
+		depth++
+		if i = Space(b, i+1); i < len(b) && b[i] == '}' && object || i < len(b) && b[i] == ']' && !object {
+			goto closed
+		}
+		if object {
+			goto member
+		}
+		goto value
+	default:
+		var err error
+		if i, err = skipScalar(b, i); err != nil {
+			return i, err
+		}
+		goto behind
+	}
+
+member:
+	if i >= len(b) {
+		return i, ErrTruncated
+	}
+	if b[i] != '"' {
+		return i, syntax(i, "expected a string")
+	}
+	name = true
+
+text:
+	for i++; ; {
+		for i+8 <= len(b) {
+			if m := special(binary.LittleEndian.Uint64(b[i:])); m != 0 {
+				i += bits.TrailingZeros64(m) >> 3
+				break
+			}
+			i += 8
+		}
+		if i >= len(b) {
+			return i, ErrTruncated
+		}
+		switch c := b[i]; {
+		case c == '"':
+			i++
+			goto behindText
+		case c == '\\':
+			var err error
+			if i, err = skipEscape(b, i); err != nil {
+				return i, err
+			}
+		case c < 0x20:
+			return i, syntax(i, "control character in a string")
+		default:
+			i++ // in the last seven bytes
+		}
+	}
+
+behindText:
+	if name {
+		name = false
+		if i < len(b) && b[i] <= ' ' {
+			i = Space(b, i)
+		}
+		if i >= len(b) {
+			return i, ErrTruncated
+		}
+		if b[i] != ':' {
+			return i, syntax(i, "expected ':' after a member name")
+		}
+		if i++; i < len(b) && b[i] <= ' ' {
+			i = Space(b, i)
+		}
+		goto value
+	}
+
+behind:
+	if depth == 0 {
+		return i, nil
+	}
+	if i < len(b) && b[i] <= ' ' {
+		i = Space(b, i)
+	}
+	if i >= len(b) {
+		return i, ErrTruncated
+	}
+	switch c := b[i]; {
+	case c == ',':
+		if i++; i < len(b) && b[i] <= ' ' {
+			i = Space(b, i)
+		}
+		if object {
+			goto member
+		}
+		goto value
+	case c == '}' && object, c == ']' && !object:
+	default:
+		return i, syntax(i, "expected ',' or the end of the container")
+	}
+
+closed:
+	i++
+	depth--
+	object = depth > 0 && objects[(depth-1)/64]>>((depth-1)%64)&1 != 0
+	goto behind
+}
+
+func skipScalar(b []byte, i int) (int, error) {
+	switch b[i] {
 	case 't':
 		return literal(b, i, "true")
 	case 'f':
@@ -64,46 +182,6 @@ func skip(b []byte, i, depth int) (int, error) {
 		return literal(b, i, "null")
 	default:
 		return skipNumber(b, i)
-	}
-}
-
-func skipContainer(b []byte, i, depth int, object bool) (int, error) {
-	closing := byte(']')
-	if object {
-		closing = '}'
-	}
-	i = Space(b, i+1)
-	if i < len(b) && b[i] == closing {
-		return i + 1, nil
-	}
-	for {
-		var err error
-		if object {
-			if i, err = SkipString(b, i); err != nil {
-				return i, err
-			}
-			if i = Space(b, i); i >= len(b) {
-				return i, ErrTruncated
-			}
-			if b[i] != ':' {
-				return i, syntax(i, "expected ':' after a member name")
-			}
-			i = Space(b, i+1)
-		}
-		if i, err = skip(b, i, depth); err != nil {
-			return i, err
-		}
-		if i = Space(b, i); i >= len(b) {
-			return i, ErrTruncated
-		}
-		switch b[i] {
-		case ',':
-			i = Space(b, i+1)
-		case closing:
-			return i + 1, nil
-		default:
-			return i, syntax(i, "expected ',' or the end of the container")
-		}
 	}
 }
 
@@ -127,38 +205,52 @@ func SkipString(b []byte, i int) (int, error) {
 		return i, syntax(i, "expected a string")
 	}
 	for i++; ; {
-		// Eight bytes at a time while none of them needs a look.
-		for i+8 <= len(b) && plain(binary.LittleEndian.Uint64(b[i:])) {
-			i += 8
+		i = nextSpecial(b, i)
+		if i >= len(b) {
+			return i, ErrTruncated
 		}
-		for n := 0; n < 8; n++ {
-			if i >= len(b) {
-				return i, ErrTruncated
+		switch b[i] {
+		case '"':
+			return i + 1, nil
+		case '\\':
+			var err error
+			if i, err = skipEscape(b, i); err != nil {
+				return i, err
 			}
-			switch c := b[i]; {
-			case c == '"':
-				return i + 1, nil
-			case c == '\\':
-				var err error
-				if i, err = skipEscape(b, i); err != nil {
-					return i, err
-				}
-			case c < 0x20:
-				return i, syntax(i, "control character in a string")
-			default:
-				i++
-			}
+		default:
+			return i, syntax(i, "control character in a string")
 		}
 	}
 }
 
-// plain reports whether none of the eight bytes of w is a quote, a backslash or a
-// control character. It may say no wrongly, never yes.
-func plain(w uint64) bool {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
+// special returns a mask whose lowest bit that is set, divided by eight, is the first
+// byte of w that is a quote, a backslash or a control character. Bits above it can be
+// wrong, by a borrow. It is 0 if there is no such byte.
+func special(w uint64) uint64 {
 	quote := w ^ (ones * '"')
 	slash := w ^ (ones * '\\')
-	return ((quote-ones)&^quote|(slash-ones)&^slash|(w-ones*0x20)&^w)&highs == 0
+	return ((quote-ones)&^quote | (slash-ones)&^slash | (w-ones*0x20)&^w) & highs
+}
+
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// nextSpecial returns the index of the first byte of b at or after i that is a
+// quote, a backslash or a control character; len(b) if there is none.
+func nextSpecial(b []byte, i int) int {
+	for ; i+8 <= len(b); i += 8 {
+		if m := special(binary.LittleEndian.Uint64(b[i:])); m != 0 {
+			return i + bits.TrailingZeros64(m)>>3
+		}
+	}
+	for ; i < len(b); i++ {
+		if c := b[i]; c == '"' || c == '\\' || c < 0x20 {
+			return i
+		}
+	}
+	return len(b)
 }
 
 // skipEscape checks the escape whose backslash is b[i].
@@ -188,36 +280,39 @@ func skipNumber(b []byte, i int) (int, error) {
 	if b[i] == '-' {
 		i++
 	}
-	digits := func() bool {
-		from := i
-		for i < len(b) && b[i] >= '0' && b[i] <= '9' {
-			i++
-		}
-		return i > from
-	}
 	switch {
 	case i >= len(b):
 		return i, ErrTruncated
 	case b[i] == '0':
 		i++
-	case !digits():
+	case b[i] >= '1' && b[i] <= '9':
+		i = skipDigits(b, i)
+	default:
 		return start, syntax(start, "expected a JSON value")
 	}
 	if i < len(b) && b[i] == '.' {
-		if i++; !digits() {
+		from := i + 1
+		if i = skipDigits(b, from); i == from {
 			return i, numberEnd(b, i)
 		}
 	}
 	if i < len(b) && (b[i] == 'e' || b[i] == 'E') {
-		i++
-		if i < len(b) && (b[i] == '+' || b[i] == '-') {
-			i++
+		from := i + 1
+		if from < len(b) && (b[from] == '+' || b[from] == '-') {
+			from++
 		}
-		if !digits() {
+		if i = skipDigits(b, from); i == from {
 			return i, numberEnd(b, i)
 		}
 	}
 	return i, nil
+}
+
+func skipDigits(b []byte, i int) int {
+	for i < len(b) && b[i] >= '0' && b[i] <= '9' {
+		i++
+	}
+	return i
 }
 
 func numberEnd(b []byte, i int) error {
@@ -239,102 +334,6 @@ func unhex(c byte) int {
 	return -1
 }
 
-// A Cursor walks the members of an object or the elements of an array whose text
-// has been checked by [Skip]. The zero Cursor has nothing to give.
-//
-//	for c := rawjson.Walk(obj); c.Next(); {
-//		use(c.Name(), c.Value())
-//	}
-type Cursor struct {
-	b           []byte
-	i           int
-	object      bool
-	name, value []byte
-}
-
-// Walk starts a Cursor over v, an object or array (leading space allowed). Over
-// any other value the Cursor is empty.
-func Walk(v []byte) Cursor {
-	i := Space(v, 0)
-	if i < len(v) && (v[i] == '{' || v[i] == '[') {
-		return Cursor{b: v, i: i + 1, object: v[i] == '{'}
-	}
-	return Cursor{}
-}
-
-// Next moves to the next member or element.
-func (c *Cursor) Next() bool {
-	i := Space(c.b, c.i)
-	if i < len(c.b) && c.b[i] == ',' {
-		i = Space(c.b, i+1)
-	}
-	if i >= len(c.b) || c.b[i] == '}' || c.b[i] == ']' {
-		return false
-	}
-	var err error
-	if c.object {
-		start := i
-		if i, err = SkipString(c.b, i); err != nil {
-			return false
-		}
-		c.name = c.b[start:i]
-		i = Space(c.b, Space(c.b, i)+1)
-	}
-	start := i
-	if i, err = Skip(c.b, i); err != nil {
-		return false
-	}
-	c.value, c.i = c.b[start:i], i
-	return true
-}
-
-// Name returns the raw name of the current member, quotes included.
-func (c *Cursor) Name() []byte { return c.name }
-
-// Value returns the raw text of the current value, without surrounding space.
-func (c *Cursor) Value() []byte { return c.value }
-
-// NameIs reports whether the current member's name, unescaped, is name.
-func (c *Cursor) NameIs(name string) bool { return Equal(c.name, name) }
-
-// Equal reports whether the raw JSON string v, unescaped, is s.
-func Equal(v []byte, s string) bool {
-	if len(v) < 2 || v[0] != '"' {
-		return false
-	}
-	in := v[1 : len(v)-1]
-	if len(in) == len(s) && string(in) == s {
-		// Equal bytes mean equal text unless s itself contains a backslash.
-		return !hasBackslash(in)
-	}
-	return hasBackslash(in) && String(v) == s
-}
-
-func hasBackslash(b []byte) bool {
-	return bytes.IndexByte(b, '\\') >= 0
-}
-
-// Get returns the raw value of the first member of obj with the given name, or nil.
-func Get(obj []byte, name string) []byte {
-	for c := Walk(obj); c.Next(); {
-		if c.object && c.NameIs(name) {
-			return c.value
-		}
-	}
-	return nil
-}
-
-// Path returns the raw value that names lead to through objects, or nil. It does
-// not look into arrays.
-func Path(v []byte, names ...string) []byte {
-	for _, n := range names {
-		if v = Get(v, n); v == nil {
-			return nil
-		}
-	}
-	return v
-}
-
 // String returns the text of the raw JSON string v (quotes included). Without
 // escapes and broken UTF-8 the result shares v's memory; the caller clones what
 // it keeps. Broken UTF-8 and lone surrogates become U+FFFD. For anything that is
@@ -344,27 +343,40 @@ func String(v []byte) string {
 		return view(v)
 	}
 	in := v[1 : len(v)-1]
-	plain := true
-	for _, c := range in {
-		if c == '\\' || c >= utf8.RuneSelf {
-			plain = false
-			break
-		}
-	}
-	if plain {
-		return view(in)
-	}
-	if !hasBackslash(in) && utf8.Valid(in) {
+	if verbatim(in) {
 		return view(in)
 	}
 	return string(Unquote(make([]byte, 0, len(in)), v))
+}
+
+// verbatim reports whether what stands between the quotes of a JSON string is its
+// text: no escapes, no broken UTF-8.
+func verbatim(in []byte) bool {
+	i := 0
+	for ; i+8 <= len(in); i += 8 {
+		w := binary.LittleEndian.Uint64(in[i:])
+		slash := w ^ (ones * '\\')
+		if ((slash-ones)&^slash|w)&highs != 0 {
+			break
+		}
+	}
+	for ; i < len(in); i++ {
+		if c := in[i]; c == '\\' || c >= utf8.RuneSelf {
+			return !hasBackslash(in[i:]) && utf8.Valid(in[i:])
+		}
+	}
+	return true
+}
+
+func hasBackslash(b []byte) bool {
+	return bytes.IndexByte(b, '\\') >= 0
 }
 
 func view(b []byte) string {
 	if len(b) == 0 {
 		return ""
 	}
-	return unsafe.String(&b[0], len(b))
+	return unsafe.String(&b[0], len(b)) //nolint:gosec // the memory is shared, as String says
 }
 
 // Unquote appends the text of the raw JSON string v to dst.
