@@ -21,49 +21,50 @@ type Number string
 // order, objects inside lists included: what Elasticsearch would have indexed
 // (query-languages §1.1). Null is no value, the empty string is one. Members of one
 // object come in order of their names. It returns nil if there is none.
-func (d Document) Values(name string) []string {
-	var out []string
-	collect(map[string]any(d), name, &out)
-	return out
-}
+func (d Document) Values(name string) []string { return find(nil, map[string]any(d), name) }
 
-// collect walks to name, trying every way to read its dots.
-func collect(v any, name string, out *[]string) {
+// find appends the leaves that name leads to, trying every way to read its dots.
+func find(dst []string, v any, name string) []string {
 	switch v := v.(type) {
 	case map[string]any:
-		if name == "" {
-			for _, k := range slices.Sorted(maps.Keys(v)) {
-				collect(v[k], "", out)
+		for i := 0; i <= len(name); i++ {
+			if i < len(name) && name[i] != '.' {
+				continue
 			}
-			return
-		}
-		for end := 0; end <= len(name); {
-			i := strings.IndexByte(name[end:], '.')
-			if i < 0 {
-				end = len(name)
-			} else {
-				end += i
+			child, ok := v[name[:i]]
+			switch {
+			case !ok:
+			case i == len(name):
+				dst = below(dst, child)
+			default:
+				dst = find(dst, child, name[i+1:])
 			}
-			if child, ok := v[name[:end]]; ok {
-				rest := ""
-				if end < len(name) {
-					rest = name[end+1:]
-				}
-				collect(child, rest, out)
-			}
-			end++
 		}
 	case []any:
 		for _, e := range v {
-			collect(e, name, out)
-		}
-	default:
-		if name == "" {
-			if s, ok := text(v); ok {
-				*out = append(*out, s)
-			}
+			dst = find(dst, e, name)
 		}
 	}
+	return dst
+}
+
+// below appends every leaf at or below v.
+func below(dst []string, v any) []string {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			dst = below(dst, v[k])
+		}
+	case []any:
+		for _, e := range v {
+			dst = below(dst, e)
+		}
+	default:
+		if s, ok := text(v); ok {
+			dst = append(dst, s)
+		}
+	}
+	return dst
 }
 
 // text returns the text of a scalar; ok is false for null and for containers.
@@ -95,19 +96,20 @@ func (d Document) Leaves() iter.Seq2[string, []string] {
 	}
 }
 
-func leaves(v any, name string, all map[string][]string) {
+// leaves collects the leaves of an object whose members' names begin with prefix.
+func leaves(object map[string]any, prefix string, all map[string][]string) {
+	for _, k := range slices.Sorted(maps.Keys(object)) {
+		leaf(object[k], prefix+k, all)
+	}
+}
+
+func leaf(v any, name string, all map[string][]string) {
 	switch v := v.(type) {
 	case map[string]any:
-		for _, k := range slices.Sorted(maps.Keys(v)) {
-			child := k
-			if name != "" {
-				child = name + "." + k
-			}
-			leaves(v[k], child, all)
-		}
+		leaves(v, name+".", all)
 	case []any:
 		for _, e := range v {
-			leaves(e, name, all)
+			leaf(e, name, all)
 		}
 	default:
 		if s, ok := text(v); ok {

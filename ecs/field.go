@@ -40,6 +40,10 @@ type Field struct {
 	// Root and Path are set for a sub-key of a flattened field: the name of
 	// the flattened field, and the rest of the name below it.
 	Root, Path string
+	// Of is set for a multi-field, the same values mapped once more as analysed
+	// text: the name of the field whose values they are. user_agent.original.text
+	// is one; documents do not hold it.
+	Of string
 	// Index is dense from 0 within the catalogue, for side tables.
 	Index int
 }

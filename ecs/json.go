@@ -1,6 +1,7 @@
 package ecs
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -90,7 +91,7 @@ type JSONEvent struct {
 var _ Event = (*JSONEvent)(nil)
 
 // ParseJSON reads an ECS document. It must have a usable @timestamp.
-func ParseJSON(cat *Catalogue, raw []byte) (*JSONEvent, error) {
+func ParseJSON(_ *Catalogue, raw []byte) (*JSONEvent, error) {
 	doc, err := ParseDocument(raw)
 	if err != nil {
 		return nil, err
@@ -137,7 +138,7 @@ func (e *JSONEvent) Values(f *Field) []string {
 	if v, ok := e.values[f]; ok {
 		return v
 	}
-	v := e.doc.Values(f.Name)
+	v := e.doc.Values(cmp.Or(f.Of, f.Name))
 	if f.Type == Date {
 		for i, s := range v {
 			if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
