@@ -340,11 +340,11 @@ func unhex(c byte) int {
 // not a string it returns the raw text itself.
 func String(v []byte) string {
 	if len(v) < 2 || v[0] != '"' {
-		return view(v)
+		return View(v)
 	}
 	in := v[1 : len(v)-1]
 	if verbatim(in) {
-		return view(in)
+		return View(in)
 	}
 	return string(Unquote(make([]byte, 0, len(in)), v))
 }
@@ -352,27 +352,44 @@ func String(v []byte) string {
 // verbatim reports whether what stands between the quotes of a JSON string is its
 // text: no escapes, no broken UTF-8.
 func verbatim(in []byte) bool {
-	i := 0
-	for ; i+8 <= len(in); i += 8 {
-		w := binary.LittleEndian.Uint64(in[i:])
-		slash := w ^ (ones * '\\')
-		if ((slash-ones)&^slash|w)&highs != 0 {
-			break
+	last := len(in) - 8
+	if last < 0 {
+		for _, c := range in {
+			if c == '\\' || c >= utf8.RuneSelf {
+				return !hasBackslash(in) && utf8.Valid(in)
+			}
+		}
+		return true
+	}
+	for i := 0; i < last; i += 8 {
+		if escaped(binary.LittleEndian.Uint64(in[i:])) {
+			return !hasBackslash(in) && utf8.Valid(in)
 		}
 	}
-	for ; i < len(in); i++ {
-		if c := in[i]; c == '\\' || c >= utf8.RuneSelf {
-			return !hasBackslash(in[i:]) && utf8.Valid(in[i:])
-		}
-	}
-	return true
+	return !escaped(binary.LittleEndian.Uint64(in[last:])) || !hasBackslash(in) && utf8.Valid(in)
+}
+
+// escaped reports whether a byte of w is a backslash or not ASCII.
+func escaped(w uint64) bool {
+	slash := w ^ (ones * '\\')
+	return ((slash-ones)&^slash|w)&highs != 0
 }
 
 func hasBackslash(b []byte) bool {
 	return bytes.IndexByte(b, '\\') >= 0
 }
 
-func view(b []byte) string {
+// Verbatim returns the text of the raw JSON string v sharing its memory; ok is false
+// if that cannot be, because something has to be unescaped or replaced.
+func Verbatim(v []byte) (text string, ok bool) {
+	if in := v[1 : len(v)-1]; verbatim(in) {
+		return View(in), true
+	}
+	return "", false
+}
+
+// View returns b as a string without a copy: b must not change while it is used.
+func View(b []byte) string {
 	if len(b) == 0 {
 		return ""
 	}

@@ -1,5 +1,10 @@
 package rawjson
 
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
 // A Cursor walks the members of an object or the elements of an array whose text
 // has been checked by [Skip]. The zero Cursor has nothing to give.
 //
@@ -60,7 +65,8 @@ func endOfValue(b []byte, i int) int {
 		}
 		return i
 	}
-	for depth := 0; i < len(b); {
+	depth := 0
+	for i < len(b) {
 		switch b[i] {
 		case '"':
 			i = endOfString(b, i)
@@ -79,14 +85,27 @@ func endOfValue(b []byte, i int) int {
 
 // endOfString is endOfValue for a string.
 func endOfString(b []byte, i int) int {
-	for i++; ; i += 2 {
-		if i = nextSpecial(b, i); i >= len(b) {
-			return len(b)
-		}
-		if b[i] == '"' {
-			return i + 1
+	for i++; i+8 <= len(b); i += 8 {
+		w := binary.LittleEndian.Uint64(b[i:])
+		quote := w ^ (ones * '"')
+		slash := w ^ (ones * '\\')
+		if m := ((quote-ones)&^quote | (slash-ones)&^slash) & highs; m != 0 {
+			i += bits.TrailingZeros64(m) >> 3
+			if b[i] == '"' {
+				return i + 1
+			}
+			i += 2 - 8 // the escaped character
 		}
 	}
+	for ; i < len(b); i++ {
+		switch b[i] {
+		case '"':
+			return i + 1
+		case '\\':
+			i++
+		}
+	}
+	return len(b)
 }
 
 // Name returns the raw name of the current member, quotes included.
