@@ -710,8 +710,17 @@ func (s *scanner) unwrap(raw []byte, at int64, depth int) error {
 		return s.v.Document(raw)
 	}
 	for _, path := range [][]string{
-		{"_source"}, {"detail"}, {"CloudTrailEvent"}, {"result", "_raw"}, {"_raw"}, {"eventJson"}, {"eventjson"},
-		{"event_json"}, {"message"}, {"event", "original"}, {"Message"},
+		{"_source"},
+		{"detail"},
+		{"CloudTrailEvent"},
+		{"result", "_raw"},
+		{"_raw"},
+		{"eventJson"},
+		{"eventjson"},
+		{"event_json"},
+		{"message"},
+		{"event", "original"},
+		{"Message"},
 	} {
 		v := get(path...)
 		switch {
@@ -732,8 +741,10 @@ func (s *scanner) unwrap(raw []byte, at int64, depth int) error {
 		if record, ok := athenaRecord(raw); ok {
 			return s.inside(record, at, depth)
 		}
-		return s.problem(Problem{Offset: at, Record: s.items, Rejected: true, Code: "athena-struct",
-			Message: "a row of Athena whose useridentity is printed text cannot be read back: select CAST(useridentity AS JSON)"})
+		return s.problem(Problem{
+			Offset: at, Record: s.items, Rejected: true, Code: "athena-struct",
+			Message: "a row of Athena whose useridentity is printed text cannot be read back: select CAST(useridentity AS JSON)",
+		})
 	}
 	return s.problem(Problem{Offset: at, Record: s.items, Rejected: true, Code: "not-a-record", Message: "an object that is no CloudTrail record and no wrapper that is known"})
 }
