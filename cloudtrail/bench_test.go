@@ -2,151 +2,92 @@ package cloudtrail_test
 
 import (
 	"bytes"
-	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"testing"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
 
 	"github.com/debutsec/debut/cloudtrail"
-	"github.com/debutsec/debut/ecs"
-	"github.com/debutsec/debut/internal/rawjson"
 )
 
-// corpus is some records of every kind, parsed.
-func corpus(tb testing.TB) []*cloudtrail.Record {
-	tb.Helper()
-	var all []*cloudtrail.Record
-	records(tb, "testdata/ecs", func(_ string, raw []byte) {
-		var compact bytes.Buffer // as CloudTrail writes them
-		if err := json.Compact(&compact, raw); err != nil {
-			tb.Fatal(err)
+// BenchmarkDecode reads records out of compressed log objects, and only
+// decompresses the same ones with klauspost's reader, in turn. It reports the share of
+// the latter's time that all of Decode takes, and what a record costs.
+func BenchmarkDecode(b *testing.B) {
+	objects := func(count, records int) (list [][]byte) {
+		for range count {
+			list = append(list, gzipped(b, logObject(records)))
 		}
-		rec := new(cloudtrail.Record)
-		if _, err := rec.Parse(compact.Bytes()); err != nil {
-			tb.Fatal(err)
-		}
-		kind := rawjson.String(rawjson.Get(rec.Value(cloudtrail.UserIdentity), "type"))
-		switch {
-		case rec.Value(cloudtrail.EventTime) == nil: // a digest: a decoder skips it
-		case kind == "SAMLUser", kind == "WebIdentityUser": // their principal is put together
-		default:
-			all = append(all, rec)
-		}
-	})
-	if len(all) == 0 {
-		tb.Fatal("no records")
+		return list
 	}
-	return all
-}
-
-// asked are fields that rules ask for in profiles of rising cost.
-var asked = []struct {
-	profile string
-	fields  []string
-}{
-	{"index", []string{"event.provider", "event.action"}},
-	{"one-rule", []string{
-		"event.provider", "event.action", "event.dataset", "event.outcome", "aws.cloudtrail.user_identity.arn",
-	}},
-	{"identity", []string{
-		"event.provider", "event.action", "data_stream.dataset", "event.outcome", "aws.cloudtrail.user_identity.arn",
-		"aws.cloudtrail.user_identity.type", "aws.cloudtrail.user_identity.invoked_by", "cloud.account.id", "user.name",
-		"user.id", "source.ip", "source.address", "debut.principal",
-		"aws.cloudtrail.user_identity.session_context.session_issuer.arn",
-	}},
-	{"request", []string{
-		"event.provider", "event.action", "event.type", "event.category", "aws.cloudtrail.request_parameters",
-		"aws.cloudtrail.flattened.request_parameters.documentName",
-		"aws.cloudtrail.flattened.request_parameters.ipPermissions.items.ipRanges.items.cidrIp",
-		"aws.cloudtrail.resources.arn",
-	}},
-}
-
-func resolve(cat *ecs.Catalogue, names []string) []*ecs.Field {
-	fields := make([]*ecs.Field, len(names))
-	for i, name := range names {
-		fields[i] = cat.Resolve(name)
-	}
-	return fields
-}
-
-// The fields that rules ask for all the time cost no allocation.
-func TestCommonFieldsDoNotAllocate(t *testing.T) { //nolint:paralleltest // counts allocations
-	all := corpus(t)
-	for _, p := range asked {
-		cat := ecs.NewCatalogue()
-		fields := resolve(cat, p.fields)
-		ev := cloudtrail.NewEvent(cat, nil)
-		values := 0
-		read := func() {
-			for _, rec := range all {
-				ev.Reset(rec)
-				for _, f := range fields {
-					values += len(ev.Values(f))
-				}
+	b.Run("generated", func(b *testing.B) { compareDecode(b, objects(10, 500)) })
+	b.Run("tiny", func(b *testing.B) { compareDecode(b, objects(500, 5)) })
+	b.Run("trail", func(b *testing.B) {
+		var list [][]byte
+		err := filepath.WalkDir("../../shared/data/cloudtrail/invictus", func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || filepath.Ext(path) != ".gz" {
+				return err
 			}
-		}
-		read() // the room that the event keeps is made once
-		if n := testing.AllocsPerRun(10, read); n > 0 {
-			t.Errorf("%s: %v allocations for %d records", p.profile, n, len(all))
-		}
-		if values == 0 {
-			t.Errorf("%s: nothing was read", p.profile)
-		}
-	}
-}
-
-// BenchmarkValues measures what an event costs besides parsing, by what is asked.
-func BenchmarkValues(b *testing.B) {
-	all := corpus(b)
-	for _, p := range asked {
-		b.Run(p.profile, func(b *testing.B) {
-			cat := ecs.NewCatalogue()
-			fields := resolve(cat, p.fields)
-			ev := cloudtrail.NewEvent(cat, nil)
-			b.ReportAllocs()
-			for b.Loop() {
-				for _, rec := range all {
-					ev.Reset(rec)
-					for _, f := range fields {
-						ev.Values(f)
-					}
-				}
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(all)), "ns/record")
+			object, err := os.ReadFile(path)
+			list = append(list, object)
+			return err
 		})
-	}
+		if err != nil {
+			b.Skipf("no trail to read: %v", err)
+		}
+		compareDecode(b, list)
+	})
 }
 
-// BenchmarkRecord measures the rest of a record's way: parsing, the document, the id.
-func BenchmarkRecord(b *testing.B) {
-	all := corpus(b)
-	size := 0
-	for _, rec := range all {
-		size += len(rec.Raw())
+func compareDecode(b *testing.B, objects [][]byte) {
+	b.Helper()
+	var decoder cloudtrail.Decoder
+	var inflater gzip.Reader
+	var records, size int64
+	var ours, theirs time.Duration
+	compressed := 0
+	for _, object := range objects {
+		compressed += len(object)
 	}
-	ev := cloudtrail.NewEvent(ecs.NewCatalogue(), nil)
-	for _, part := range []struct {
-		name string
-		do   func(rec *cloudtrail.Record)
-	}{
-		{"parse", func(rec *cloudtrail.Record) {
-			var r cloudtrail.Record
-			if _, err := r.Parse(rec.Raw()); err != nil {
+	v := cloudtrail.Visitor{
+		Record:  func(*cloudtrail.Record) error { return nil },
+		Problem: func(p cloudtrail.Problem) error { return errors.New(p.Message) },
+	}
+	buf := make([]byte, 256<<10)
+	for b.Loop() {
+		records, size = 0, 0
+		start := time.Now()
+		for _, object := range objects {
+			sum, err := decoder.Decode(b.Context(), "benchmark", bytes.NewReader(object), v)
+			if err != nil {
 				b.Fatal(err)
 			}
-		}},
-		{"time", func(rec *cloudtrail.Record) { rec.EventTime() }},
-		{"id", func(rec *cloudtrail.Record) { ev.Reset(rec); ev.ID() }},
-		{"document", func(rec *cloudtrail.Record) { ev.Reset(rec); ev.Document() }},
-	} {
-		b.Run(part.name, func(b *testing.B) {
-			b.SetBytes(int64(size))
-			b.ReportAllocs()
-			for b.Loop() {
-				for _, rec := range all {
-					part.do(rec)
-				}
+			records += sum.Records
+			size += sum.Bytes
+		}
+		middle := time.Now()
+		for _, object := range objects {
+			err := inflater.Reset(bytes.NewReader(object))
+			for err == nil {
+				_, err = inflater.Read(buf)
 			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(all)), "ns/record")
-		})
+			if !errors.Is(err, io.EOF) {
+				b.Fatal(err)
+			}
+		}
+		ours += middle.Sub(start)
+		theirs += time.Since(middle)
 	}
+	n := float64(b.N)
+	b.ReportMetric(float64(ours)/float64(theirs), "of-klauspost")
+	b.ReportMetric(float64(ours.Nanoseconds())/n/float64(records), "ns/record")
+	b.ReportMetric(float64(size)*n/1e6/ours.Seconds(), "MB/s")
+	b.ReportMetric(float64(size)*n/1e6/theirs.Seconds(), "klauspost-MB/s")
+	b.ReportMetric(float64(size)/float64(compressed), "compression")
+	b.ReportMetric(0, "ns/op")
 }

@@ -25,7 +25,7 @@ type Decoder struct {
 	buf    []byte
 	record Record
 	inner  Record
-	codecs codecs
+	in     input
 }
 
 // Limits bound what an input may cost. A zero field means its default.
@@ -92,14 +92,15 @@ type Summary struct {
 // readable around it is still read.
 func (d *Decoder) Decode(ctx context.Context, name string, r io.Reader, v Visitor) (Summary, error) {
 	s := scanner{d: d, ctx: ctx, name: name, v: v, limits: d.Limits.withDefaults(), buf: d.buf[:0]}
-	s.in = d.codecs.open(r, s.limits)
+	s.in = &d.in
+	s.in.open(r, s.limits)
 	err := s.run()
 	d.buf = s.buf
 	if cap(d.buf) > 4<<20 { // one giant must not keep its room for ever
 		d.buf = nil
 	}
-	s.sum.Bytes, s.sum.InBytes = s.base+int64(len(s.buf)), s.in.read()
-	d.codecs.close()
+	s.sum.Bytes, s.sum.InBytes = s.base+int64(len(s.buf)), s.in.src.n
+	s.in.close()
 	return s.sum, err
 }
 
@@ -130,6 +131,7 @@ func (s *scanner) fill(keep int) bool {
 	if s.end != nil {
 		return false
 	}
+	keep = max(0, keep-s.in.history())
 	if keep > 0 && cap(s.buf)-len(s.buf) < chunk {
 		n := copy(s.buf, s.buf[keep:])
 		s.buf = s.buf[:n]
@@ -143,11 +145,8 @@ func (s *scanner) fill(keep int) bool {
 		return false
 	}
 	from := len(s.buf)
-	for len(s.buf) < from+chunk && s.end == nil {
-		n, err := s.in.Read(s.buf[len(s.buf) : from+chunk])
-		s.buf = s.buf[:len(s.buf)+n]
-		s.end = err
-	}
+	more, err := s.in.more(s.buf[:from : from+chunk])
+	s.buf, s.end = s.buf[:len(more)], err
 	return len(s.buf) > from
 }
 

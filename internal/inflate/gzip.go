@@ -22,12 +22,16 @@ const maxText = 512
 
 // header passes over the header of a member.
 func (d *Decoder) header(c *cursor) error {
+	const magic = "\x1f\x8b\x08"
 	b := c.src[c.in:]
+	if known := b[:min(len(b), len(magic))]; string(known) != magic[:len(known)] {
+		return ErrHeader
+	}
 	if len(b) < 10 {
 		return io.ErrUnexpectedEOF
 	}
 	flags := b[3]
-	if b[0] != 0x1f || b[1] != 0x8b || b[2] != 8 || flags&flagsReserved != 0 {
+	if flags&flagsReserved != 0 {
 		return ErrHeader
 	}
 	n := 10
