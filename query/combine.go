@@ -1,6 +1,10 @@
 package query
 
-import "github.com/debutsec/debut/ecs"
+import (
+	"slices"
+
+	"github.com/debutsec/debut/ecs"
+)
 
 // Const returns the condition that always has the given outcome.
 func Const(value bool) Expr { return constant(value) }
@@ -16,27 +20,68 @@ func (c constant) Decide(Known) Truth {
 	return False
 }
 
+// Never returns the condition on f that no value meets: what is left of a
+// comparison with something that cannot be a value of f.
+func Never(f *ecs.Field) Expr { return never{f} }
+
+type never struct{ field *ecs.Field }
+
+func (n never) Match(ecs.Event) bool          { return false }
+func (n never) Decide(Known) Truth            { return False }
+func (n never) Fields(yield func(*ecs.Field)) { yield(n.field) }
+
 // And returns the condition that holds where all of exprs hold; without any it
-// always holds.
+// always holds. Conditions are tried in the given order, but those that need the
+// whole document of an event ([AnyField], [Nested]) last.
 func And(exprs ...Expr) Expr {
 	if len(exprs) == 1 {
 		return exprs[0]
 	}
-	return and(exprs)
+	return and(lightFirst(exprs))
 }
 
 // Or returns the condition that holds where any of exprs holds; without any it
-// never holds.
+// never holds. The order is as in [And].
 func Or(exprs ...Expr) Expr {
 	if len(exprs) == 1 {
 		return exprs[0]
 	}
-	return or(exprs)
+	return or(lightFirst(exprs))
 }
 
 // Not returns the condition that holds where x does not: also where the field that
 // x asks for has no value.
 func Not(x Expr) Expr { return not{x} }
+
+// lightFirst returns a copy with what builds the document at the end.
+func lightFirst(exprs []Expr) []Expr {
+	out := slices.Clone(exprs)
+	slices.SortStableFunc(out, func(a, b Expr) int { return weight(a) - weight(b) })
+	return out
+}
+
+// weight is 1 for a condition that may build the document of an event, else 0.
+func weight(x Expr) int {
+	switch x := x.(type) {
+	case and:
+		return heaviest(x)
+	case or:
+		return heaviest(x)
+	case not:
+		return weight(x.x)
+	case *anyField, *nested:
+		return 1
+	}
+	return 0
+}
+
+// heaviest relies on the order that And and Or keep.
+func heaviest(list []Expr) int {
+	if len(list) == 0 {
+		return 0
+	}
+	return weight(list[len(list)-1])
+}
 
 type and []Expr
 

@@ -9,10 +9,13 @@ import (
 
 // DateMath is a time, or an expression of Elasticsearch's date math around now:
 // "now-7d", "now-1d/d", "2026-01-31", "2026-01-31||+1M/d". It is evaluated in UTC.
+//
+// Days, weeks, months and years go by the calendar, hours and less by their length.
+// H is another spelling of h, as in Elasticsearch.
 type DateMath struct {
 	text   string
-	anchor time.Time     // if not relative
-	unit   time.Duration // what the anchor leaves open: a day for a date without time
+	anchor time.Time // if not relative
+	open   string    // the unit that the anchor leaves open: d for a date without time
 	now    bool
 	steps  []dateStep
 }
@@ -28,46 +31,54 @@ const maxSteps = 32
 
 // ParseDateMath reads s.
 func ParseDateMath(s string) (DateMath, error) {
+	if len(s) > 256 {
+		return DateMath{}, fmt.Errorf("%s is not a time: it is too long", quote(s))
+	}
 	m := DateMath{text: s}
-	ops := ""
+	var ops string
 	if rest, ok := strings.CutPrefix(s, "now"); ok {
 		m.now, ops = true, rest
 	} else {
 		anchor, rest, _ := strings.Cut(s, "||")
 		ok := false
-		if m.anchor, m.unit, ok = parseAnchor(anchor); !ok {
-			return m, fmt.Errorf("%q is not a time: it begins neither with now nor with a date such as 2026-01-31T08:00:00Z", s)
+		if m.anchor, m.open, ok = parseAnchor(anchor); !ok {
+			return m, fmt.Errorf("%s is not a time: it begins neither with now nor with a date such as 2026-01-31T08:00:00Z", quote(s))
 		}
 		ops = rest
 	}
 	for ops != "" {
 		st := dateStep{op: ops[0], n: 1}
 		ops = ops[1:]
-		digits := 0
-		for digits < len(ops) && ops[digits] >= '0' && ops[digits] <= '9' {
-			digits++
-		}
+		digits := countDigits(ops)
 		if digits > 0 {
 			n, err := strconv.ParseInt(ops[:digits], 10, 32)
 			if err != nil {
-				return m, fmt.Errorf("%q is not date math: the number %s is too large", s, ops[:digits])
+				return m, fmt.Errorf("%s is not date math: the number %s is too large", quote(s), ops[:digits])
 			}
 			st.n = int(n)
 		}
 		ops = ops[digits:]
 		st.unit = dateUnit(ops)
-		if st.unit == "" || !strings.ContainsRune("+-/", rune(st.op)) {
-			return m, fmt.Errorf("%q is not date math: expected + or -, a number and one of s, m, h, d, w, M, y", s)
+		if st.unit == "" || strings.IndexByte("+-/", st.op) < 0 {
+			return m, fmt.Errorf("%s is not date math: expected + or -, a number and one of ms, s, m, h, d, w, M, y", quote(s))
 		}
-		if st.op == '/' && st.n != 1 {
-			return m, fmt.Errorf("%q is not date math: rounding takes no number", s)
+		if st.op == '/' && digits > 0 && st.n != 1 {
+			return m, fmt.Errorf("%s is not date math: rounding takes no number", quote(s))
 		}
 		ops = ops[len(st.unit):]
 		if m.steps = append(m.steps, st); len(m.steps) > maxSteps {
-			return m, fmt.Errorf("%q is not date math: more than %d steps", s, maxSteps)
+			return m, fmt.Errorf("%s is not date math: more than %d steps", quote(s), maxSteps)
 		}
 	}
 	return m, nil
+}
+
+func countDigits(s string) int {
+	n := 0
+	for n < len(s) && s[n] >= '0' && s[n] <= '9' {
+		n++
+	}
+	return n
 }
 
 // String returns the expression as it was read.
@@ -79,79 +90,104 @@ func (m DateMath) Relative() bool { return m.now }
 // At returns the time, in UTC; where the expression names a span (a date without a
 // time, a rounded unit), its first instant.
 func (m DateMath) At(now time.Time) time.Time {
-	t, _ := m.evaluate(now)
+	t := m.anchor
+	if m.now {
+		t = now.UTC()
+	}
+	for _, st := range m.steps {
+		t = st.apply(t)
+	}
 	return t
 }
 
 // End is [DateMath.At] for the last millisecond of the span.
 func (m DateMath) End(now time.Time) time.Time {
-	t, end := m.evaluate(now)
-	if end.After(t) {
-		return end.Add(-time.Millisecond)
+	t := m.anchor
+	if m.now {
+		t = now.UTC()
+	}
+	t = lastOf(t, m.open)
+	for _, st := range m.steps {
+		t = st.apply(t)
+		if st.op == '/' {
+			t = lastOf(t, st.unit)
+		}
+	}
+	// Steps of months can turn the order: they end on the last day of a shorter one.
+	if at := m.At(now); t.Before(at) {
+		return at
 	}
 	return t
 }
 
-func (m DateMath) evaluate(now time.Time) (start, end time.Time) {
-	t := m.anchor
-	span := func(t time.Time) time.Time { return t.Add(m.unit) }
-	if m.now {
-		t = now.UTC()
+func (st dateStep) apply(t time.Time) time.Time {
+	switch st.op {
+	case '/':
+		return roundDown(t, st.unit)
+	case '-':
+		return shift(t, -st.n, st.unit)
+	default:
+		return shift(t, st.n, st.unit)
 	}
-	for _, st := range m.steps {
-		switch st.op {
-		case '/':
-			t = roundDown(t, st.unit)
-			span = func(t time.Time) time.Time { return shift(t, 1, st.unit) }
-		case '-':
-			t = shift(t, -st.n, st.unit)
-		default:
-			t = shift(t, st.n, st.unit)
-		}
-	}
-	return t, span(t)
 }
 
-// parseAnchor reads a time; unit is what it leaves open.
-func parseAnchor(s string) (t time.Time, unit time.Duration, ok bool) {
-	for _, l := range []struct {
-		layout string
-		unit   time.Duration
-	}{
-		{time.RFC3339Nano, 0},
-		{"2006-01-02T15:04:05.999999999", 0},
-		{"2006-01-02T15:04:05.999999999-0700", 0},
-		{"2006-01-02 15:04:05.999999999", 0},
-		{"2006-01-02T15:04Z07:00", time.Minute},
-		{"2006-01-02T15:04", time.Minute},
-		{"2006-01-02T15", time.Hour},
-		{"2006-01-02", 24 * time.Hour},
-	} {
-		if t, err := time.Parse(l.layout, s); err == nil {
-			return t.UTC(), l.unit, true
-		}
+// lastOf returns the last millisecond of the unit that begins at t.
+func lastOf(t time.Time, unit string) time.Time {
+	if unit == "" {
+		return t
 	}
-	switch len(s) {
-	case 7, 4: // a month, a year
-		if t, err := time.Parse("2006-01"[:len(s)], s); err == nil {
-			end := t.AddDate(0, 1, 0)
-			if len(s) == 4 {
-				end = t.AddDate(1, 0, 0)
+	return shift(t, 1, unit).Add(-time.Millisecond)
+}
+
+// layouts are the forms of a time with the unit that each leaves open. Where
+// seconds are there, a fraction may follow.
+var layouts = [...]struct{ layout, open string }{ //nolint:gochecknoglobals // a constant table
+	{time.RFC3339, "s"},
+	{"2006-01-02T15:04:05", "s"},
+	{"2006-01-02T15:04:05Z0700", "s"},
+	{"2006-01-02 15:04:05", "s"},
+	{"2006-01-02T15:04Z07:00", "m"},
+	{"2006-01-02T15:04", "m"},
+	{"2006-01-02T15Z07:00", "h"},
+	{"2006-01-02T15", "h"},
+	{"2006-01-02", "d"},
+	{"2006-01", "M"},
+	{"2006", "y"},
+}
+
+// parseAnchor reads a time; open is the unit that it leaves open.
+func parseAnchor(s string) (t time.Time, open string, ok bool) {
+	if countDigits(s) == len(s) && len(s) != len("2006") {
+		return parseEpoch(s)
+	}
+	for i := range layouts {
+		if t, err := time.Parse(layouts[i].layout, s); err == nil {
+			open = layouts[i].open
+			if open == "s" && strings.ContainsAny(s, ".,") {
+				open = ""
 			}
-			return t, end.Sub(t), true
-		}
-	case 12, 13, 14: // epoch milliseconds
-		if ms, err := strconv.ParseInt(s, 10, 64); err == nil {
-			return time.UnixMilli(ms).UTC(), 0, true
+			return t.UTC(), open, true
 		}
 	}
-	return time.Time{}, 0, false
+	return time.Time{}, "", false
 }
 
-// parseInstant reads a value of a date field.
+// parseEpoch reads milliseconds since 1970, up to the year 9999. Four digits are
+// a year.
+func parseEpoch(s string) (time.Time, string, bool) {
+	const end = 253402300800000
+	ms, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || ms >= end {
+		return time.Time{}, "", false
+	}
+	return time.UnixMilli(ms).UTC(), "", true
+}
+
+// parseInstant reads a value of a date field, to the millisecond, which is what
+// Elasticsearch keeps.
 func parseInstant(s string) (time.Time, bool) {
 	t, _, ok := parseAnchor(s)
-	return t, ok
+	return t.Truncate(time.Millisecond), ok
 }
 
 func dateUnit(s string) string {
@@ -164,19 +200,40 @@ func dateUnit(s string) string {
 	return ""
 }
 
+// unitLength returns the length of a unit, or 0 for one that depends on the calendar.
+func unitLength(unit string) time.Duration {
+	switch unit {
+	case "ms":
+		return time.Millisecond
+	case "s":
+		return time.Second
+	case "m":
+		return time.Minute
+	case "h", "H":
+		return time.Hour
+	case "d":
+		return 24 * time.Hour
+	case "w":
+		return 7 * 24 * time.Hour
+	}
+	return 0
+}
+
+// shift moves t by n units. In UTC every day has 24 hours.
 func shift(t time.Time, n int, unit string) time.Time {
 	switch unit {
-	case "d":
-		return t.AddDate(0, 0, n)
-	case "w":
-		return t.AddDate(0, 0, 7*n)
 	case "M":
 		return addMonths(t, n)
 	case "y":
 		return addMonths(t, 12*n)
 	}
-	fixed := map[string]time.Duration{"ms": time.Millisecond, "s": time.Second, "m": time.Minute, "h": time.Hour, "H": time.Hour}
-	return t.Add(time.Duration(n) * fixed[unit])
+	length := unitLength(unit)
+	if length >= 24*time.Hour {
+		return t.AddDate(0, 0, n*int(length/(24*time.Hour)))
+	}
+	// A Duration holds 292 years only.
+	perDay := int(24 * time.Hour / length)
+	return t.AddDate(0, 0, n/perDay).Add(time.Duration(n%perDay) * length)
 }
 
 // addMonths keeps the day of the month, or takes the last one: a month after 31
@@ -191,14 +248,8 @@ func addMonths(t time.Time, n int) time.Time {
 func roundDown(t time.Time, unit string) time.Time {
 	y, month, d := t.Date()
 	switch unit {
-	case "ms":
-		return t.Truncate(time.Millisecond)
-	case "s":
-		return t.Truncate(time.Second)
-	case "m":
-		return t.Truncate(time.Minute)
-	case "h", "H":
-		return t.Truncate(time.Hour)
+	case "ms", "s", "m", "h", "H":
+		return t.Truncate(unitLength(unit))
 	case "w": // weeks begin on Monday
 		d -= (int(t.Weekday()) + 6) % 7
 	case "M":
@@ -212,29 +263,21 @@ func roundDown(t time.Time, unit string) time.Time {
 // ParseDuration reads a length of time: whole numbers with ms, s, m, h, d or w, one
 // after the other ("1h30m", "7d"). It is positive.
 func ParseDuration(s string) (time.Duration, error) {
-	units := map[string]time.Duration{
-		"ms": time.Millisecond, "s": time.Second, "m": time.Minute, "h": time.Hour,
-		"d": 24 * time.Hour, "w": 7 * 24 * time.Hour,
-	}
-	bad := func() (time.Duration, error) {
-		return 0, fmt.Errorf("%q is not a duration such as 90m, 12h or 7d", s)
-	}
+	const most = time.Duration(1 << 62)
 	var total time.Duration
-	for rest := s; rest != ""; {
-		digits := 0
-		for digits < len(rest) && rest[digits] >= '0' && rest[digits] <= '9' {
-			digits++
+	ok := s != ""
+	for rest := s; rest != "" && ok; {
+		digits := countDigits(rest)
+		n, err := strconv.ParseInt(rest[:digits], 10, 64)
+		name := dateUnit(rest[digits:])
+		unit := unitLength(name)
+		if ok = err == nil && unit > 0 && name != "H" && n <= int64((most-total)/unit); ok {
+			total += time.Duration(n) * unit
+			rest = rest[digits+len(name):]
 		}
-		n, err := strconv.ParseInt(rest[:digits], 10, 32)
-		unit, ok := units[dateUnit(rest[digits:])]
-		if err != nil || !ok || n > int64((1<<62)/unit)-int64(total/unit) {
-			return bad()
-		}
-		total += time.Duration(n) * unit
-		rest = rest[digits+len(dateUnit(rest[digits:])):]
 	}
-	if total <= 0 {
-		return bad()
+	if !ok || total <= 0 {
+		return 0, fmt.Errorf("%s is not a duration such as 90m, 12h or 7d", quote(s))
 	}
 	return total, nil
 }

@@ -33,7 +33,7 @@ func (s Severity) String() string {
 // A Diagnostic is something wrong, or questionable, in a rule, a query or a
 // configuration: one type for all, so that tools match the code and people read
 // the message.
-type Diagnostic struct {
+type Diagnostic struct { //nolint:errname // it is a finding first, also a mere warning
 	Severity Severity
 	Code     string // stable, kebab-case: "unknown-field"
 	File     string // as given by the user; empty for a bare query
@@ -46,7 +46,7 @@ type Diagnostic struct {
 	Hint     string // what to do; may be empty
 }
 
-// Error returns the diagnostic on one line: place, severity, message, rule.
+// Error returns the diagnostic on one line: place, severity, message and code.
 func (d Diagnostic) Error() string {
 	var b strings.Builder
 	if d.File != "" {
@@ -118,7 +118,7 @@ func printable(s string) string {
 }
 
 // Diagnostics is a list of diagnostics that is also an error.
-type Diagnostics []Diagnostic
+type Diagnostics []Diagnostic //nolint:errname // as Diagnostic
 
 // Error returns the first diagnostic, and how many more there are.
 func (d Diagnostics) Error() string {

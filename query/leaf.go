@@ -1,20 +1,15 @@
 package query
 
 import (
-	"cmp"
 	"fmt"
-	"math/big"
-	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/debutsec/debut/ecs"
 )
 
-// A Test asks about one value of a field. now is the time of the event, from which
+// A test asks about one value of a field. now is the time of the event, from which
 // relative dates count.
 type test func(value string, now time.Time) bool
 
@@ -68,14 +63,7 @@ type equal struct {
 	text  string
 }
 
-func (e *equal) Match(ev ecs.Event) bool {
-	for _, v := range ev.Values(e.field) {
-		if v == e.text {
-			return true
-		}
-	}
-	return false
-}
+func (e *equal) Match(ev ecs.Event) bool { return slices.Contains(ev.Values(e.field), e.text) }
 
 func (e *equal) Decide(k Known) Truth {
 	values, ok := k(e.field)
@@ -136,8 +124,8 @@ func plain(t ecs.Type) bool {
 
 // Equal returns the condition that f has the value that literal stands for,
 // compared by the type of f: text exactly, addresses as addresses (a CIDR block
-// holds its members), numbers and dates by value, analysed text by its words. The
-// error says why the literal cannot be a value of f.
+// holds its members), numbers and dates by value, analysed text by its words (any
+// of them; see [Phrase]). The error says why the literal cannot be a value of f.
 func Equal(f *ecs.Field, literal string) (Expr, error) {
 	if plain(f.Type) {
 		return &equal{f, literal}, nil
@@ -150,13 +138,21 @@ func Equal(f *ecs.Field, literal string) (Expr, error) {
 }
 
 // AnyOf returns the condition that f has one of the values, each as in [Equal].
+// However many there are, texts cost one look-up, and so do addresses.
 func AnyOf(f *ecs.Field, literals []string) (Expr, error) {
-	if plain(f.Type) && len(literals) > 1 {
+	switch {
+	case plain(f.Type) && len(literals) > 1:
 		o := &oneOf{field: f, texts: make(map[string]struct{}, len(literals))}
 		for _, l := range literals {
 			o.texts[l] = struct{}{}
 		}
 		return o, nil
+	case f.Type == ecs.IP && len(literals) > 1:
+		t, err := addressTest(literals)
+		if err != nil {
+			return nil, fieldError(f, err)
+		}
+		return &leaf{field: f, test: t}, nil
 	}
 	list := make([]Expr, len(literals))
 	for i, l := range literals {
@@ -179,27 +175,22 @@ func Phrase(f *ecs.Field, literal string) (Expr, error) {
 	if f.Type != ecs.Text {
 		return Equal(f, literal)
 	}
-	want := words(literal)
-	return &leaf{field: f, test: func(v string, _ time.Time) bool {
-		have := words(v)
-		for i := 0; i+len(want) <= len(have); i++ {
-			if slices.Equal(have[i:i+len(want)], want) {
-				return len(want) > 0
-			}
-		}
-		return false
-	}}, nil
+	return &leaf{field: f, test: phraseTest(literal)}, nil
 }
 
-// Like returns the condition that a value of f matches p as a whole. Fields that
-// are not text, where Elasticsearch refuses patterns, are compared by their text
-// too if they are flattened (query-languages §2.6); ok is false for others, and
-// the condition is then never true.
+// Like returns the condition that a value of f matches p as a whole. On analysed
+// text p is compared with each word too, always without regard to letter case. ok is
+// false for other types than text, where Elasticsearch refuses patterns; the
+// condition is then never true. Sub-keys of flattened fields are text
+// (query-languages §2.6).
 func Like(f *ecs.Field, p *Pattern) (x Expr, ok bool) {
-	if !plain(f.Type) && f.Type != ecs.Text {
-		return Const(false), false
+	switch {
+	case f.Type == ecs.Text:
+		return &leaf{field: f, test: wordPatternTest(p.folded())}, true
+	case plain(f.Type):
+		return &leaf{field: f, test: func(v string, _ time.Time) bool { return p.Match(v) }}, true
 	}
-	return &leaf{field: f, test: func(v string, _ time.Time) bool { return p.Match(v) }}, true
+	return Never(f), false
 }
 
 // An Op is an operator of a range.
@@ -237,141 +228,9 @@ func Compare(f *ecs.Field, op Op, literal string) (Expr, error) {
 	return &leaf{f, t, timed}, nil
 }
 
-func fieldError(f *ecs.Field, err error) error { return fmt.Errorf("field %s: %w", f.Name, err) }
-
-func equalTest(typ ecs.Type, literal string) (t test, timed bool, err error) {
-	switch typ {
-	case ecs.IP:
-		t, err = addressTest(literal)
-		return t, false, err
-	case ecs.Long, ecs.Double:
-		want, err := parseNumber(literal)
-		if err != nil {
-			return nil, false, err
-		}
-		return func(v string, _ time.Time) bool {
-			have, err := parseNumber(v)
-			return err == nil && have.Cmp(want) == 0
-		}, false, nil
-	case ecs.Boolean:
-		if literal != "true" && literal != "false" {
-			return nil, false, fmt.Errorf("%q is neither true nor false", literal)
-		}
-		return func(v string, _ time.Time) bool { return v == literal }, false, nil
-	case ecs.Date:
-		m, err := ParseDateMath(literal)
-		if err != nil {
-			return nil, false, err
-		}
-		return func(v string, now time.Time) bool {
-			have, ok := parseInstant(v)
-			return ok && !have.Before(m.At(now)) && !have.After(m.End(now))
-		}, m.Relative(), nil
-	case ecs.Text:
-		want := words(literal)
-		return func(v string, _ time.Time) bool {
-			return slices.ContainsFunc(words(v), func(w string) bool { return slices.Contains(want, w) })
-		}, false, nil
-	case ecs.GeoPoint:
-		return nil, false, fmt.Errorf("a place cannot be compared with %q", literal)
-	default:
-		return func(v string, _ time.Time) bool { return v == literal }, false, nil
+func fieldError(f *ecs.Field, err error) error {
+	if f.Name == "" {
+		return err
 	}
-}
-
-func rangeTest(typ ecs.Type, op Op, literal string) (t test, timed bool, err error) {
-	switch typ {
-	case ecs.IP:
-		want, err := netip.ParseAddr(literal)
-		if err != nil {
-			return nil, false, fmt.Errorf("%q is not an address", literal)
-		}
-		want = wide(want)
-		return func(v string, _ time.Time) bool {
-			have, err := netip.ParseAddr(v)
-			return err == nil && op.holds(wide(have).Compare(want))
-		}, false, nil
-	case ecs.Long, ecs.Double:
-		want, err := parseNumber(literal)
-		if err != nil {
-			return nil, false, err
-		}
-		return func(v string, _ time.Time) bool {
-			have, err := parseNumber(v)
-			return err == nil && op.holds(have.Cmp(want))
-		}, false, nil
-	case ecs.Date:
-		m, err := ParseDateMath(literal)
-		if err != nil {
-			return nil, false, err
-		}
-		return func(v string, now time.Time) bool {
-			have, ok := parseInstant(v)
-			// A bound that names a day takes all of it or nothing.
-			want := m.At(now)
-			if op == LessOrEqual || op == Greater {
-				want = m.End(now)
-			}
-			return ok && op.holds(have.Compare(want))
-		}, m.Relative(), nil
-	case ecs.Boolean, ecs.GeoPoint:
-		return nil, false, fmt.Errorf("its values have no order")
-	default:
-		return func(v string, _ time.Time) bool { return op.holds(cmp.Compare(v, literal)) }, false, nil
-	}
-}
-
-func addressTest(literal string) (test, error) {
-	if strings.Contains(literal, "/") {
-		p, err := netip.ParsePrefix(literal)
-		if err != nil {
-			return nil, fmt.Errorf("%q is not a CIDR block", literal)
-		}
-		p = p.Masked()
-		return func(v string, _ time.Time) bool {
-			a, err := netip.ParseAddr(v)
-			if err != nil {
-				return false
-			}
-			a = a.WithZone("")
-			return p.Contains(a) || p.Contains(a.Unmap()) || p.Addr().Is6() && a.Is4() && p.Contains(wide(a))
-		}, nil
-	}
-	want, err := netip.ParseAddr(literal)
-	if err != nil {
-		return nil, fmt.Errorf("%q is neither an address nor a CIDR block", literal)
-	}
-	want = wide(want)
-	return func(v string, _ time.Time) bool {
-		have, err := netip.ParseAddr(v)
-		return err == nil && wide(have) == want
-	}, nil
-}
-
-// wide gives IPv4 and IPv6 addresses one order: an IPv4 address equals its
-// v4-mapped form.
-func wide(a netip.Addr) netip.Addr { return netip.AddrFrom16(a.WithZone("").As16()) }
-
-// parseNumber reads a decimal number exactly: account numbers and offsets are
-// larger than a float holds.
-func parseNumber(s string) (*big.Rat, error) {
-	if len(s) > 64 || s == "" || strings.ContainsAny(s, "/_xXpPoObB") {
-		return nil, fmt.Errorf("%q is not a number", s)
-	}
-	if i := strings.IndexAny(s, "eE"); i >= 0 { // 1e999999 would be costly
-		if e, err := strconv.Atoi(s[i+1:]); err != nil || e > 400 || e < -400 {
-			return nil, fmt.Errorf("%q is not a number", s)
-		}
-	}
-	r, ok := new(big.Rat).SetString(s)
-	if !ok {
-		return nil, fmt.Errorf("%q is not a number", s)
-	}
-	return r, nil
-}
-
-// words splits analysed text as a standard analyser does for what logs hold: runs
-// of letters and digits in lower case.
-func words(s string) []string {
-	return strings.FieldsFunc(strings.ToLower(s), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '_' })
+	return fmt.Errorf("%s: %w", f.Name, err)
 }

@@ -1,13 +1,15 @@
 package query
 
 import (
+	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
 // A Pattern is a wildcard pattern over whole values. It is immutable.
 type Pattern struct {
-	parts []string // the literal text between the stars
+	parts []string // the literal text between the stars; at least one
 	one   bool     // ? stands for one character
 	fold  bool     // letter case does not matter
 }
@@ -15,37 +17,38 @@ type Pattern struct {
 // NewPattern returns the pattern that matches the parts in order with any run of
 // characters, newlines included, between them: one part is a literal, two parts
 // are what "a*b" means.
-func NewPattern(parts ...string) *Pattern { return &Pattern{parts: parts} }
+func NewPattern(parts ...string) *Pattern {
+	if len(parts) == 0 {
+		parts = []string{""}
+	}
+	return &Pattern{parts: slices.Clone(parts)}
+}
 
 // ParsePattern returns the pattern of text in which * stands for any run of
 // characters and, with one, ? for exactly one. Nothing is escaped. With fold,
-// letter case does not matter.
+// letters that differ only in case are equal, as in [strings.EqualFold].
 func ParsePattern(text string, one, fold bool) *Pattern {
-	if fold {
-		text = strings.ToLower(text)
-	}
 	return &Pattern{parts: strings.Split(text, "*"), one: one && strings.Contains(text, "?"), fold: fold}
 }
 
+// folded returns the pattern without regard to letter case.
+func (p *Pattern) folded() *Pattern { return &Pattern{parts: p.parts, one: p.one, fold: true} }
+
 // Match reports whether the pattern matches the whole of s. It takes time in
-// proportion to the length of s times that of the pattern at worst.
+// proportion to the length of s times that of the longest part at worst, and
+// allocates nothing.
 func (p *Pattern) Match(s string) bool {
-	if p.fold {
-		s = strings.ToLower(s)
-	}
-	parts := p.parts
-	if len(parts) == 1 {
-		n, ok := p.prefix(s, parts[0])
-		return ok && n == len(s)
-	}
-	n, ok := p.prefix(s, parts[0])
+	first, last := p.parts[0], p.parts[len(p.parts)-1]
+	n, ok := p.prefix(s, first)
 	if !ok {
 		return false
 	}
+	if len(p.parts) == 1 {
+		return n == len(s)
+	}
 	s = s[n:]
-	last := parts[len(parts)-1]
 	// The leftmost place for each part leaves most room for the next.
-	for _, part := range parts[1 : len(parts)-1] {
+	for _, part := range p.parts[1 : len(p.parts)-1] {
 		i, n := p.index(s, part)
 		if i < 0 {
 			return false
@@ -55,9 +58,12 @@ func (p *Pattern) Match(s string) bool {
 	return p.suffix(s, last)
 }
 
+// bytewise reports whether parts are compared byte by byte.
+func (p *Pattern) bytewise() bool { return !p.one && !p.fold }
+
 // prefix returns how many bytes of s the part takes at its beginning.
 func (p *Pattern) prefix(s, part string) (int, bool) {
-	if !p.one {
+	if p.bytewise() {
 		return len(part), strings.HasPrefix(s, part)
 	}
 	i := 0
@@ -66,7 +72,7 @@ func (p *Pattern) prefix(s, part string) (int, bool) {
 			return 0, false
 		}
 		got, n := utf8.DecodeRuneInString(s[i:])
-		if want != '?' && want != got {
+		if !p.same(want, got) {
 			return 0, false
 		}
 		i += n
@@ -74,8 +80,23 @@ func (p *Pattern) prefix(s, part string) (int, bool) {
 	return i, true
 }
 
+func (p *Pattern) same(want, got rune) bool {
+	return want == got || p.one && want == '?' || p.fold && equalFold(want, got)
+}
+
+// equalFold reports whether a and b are the same letter. Three letters can be the
+// same (K, k and the sign of Kelvin), so it goes round.
+func equalFold(a, b rune) bool {
+	for r := unicode.SimpleFold(a); r != a; r = unicode.SimpleFold(r) {
+		if r == b {
+			return true
+		}
+	}
+	return a == b
+}
+
 func (p *Pattern) suffix(s, part string) bool {
-	if !p.one {
+	if p.bytewise() {
 		return strings.HasSuffix(s, part)
 	}
 	skip := utf8.RuneCountInString(s) - utf8.RuneCountInString(part)
@@ -91,7 +112,7 @@ func (p *Pattern) suffix(s, part string) bool {
 }
 
 func (p *Pattern) index(s, part string) (at, width int) {
-	if !p.one {
+	if p.bytewise() {
 		return strings.Index(s, part), len(part)
 	}
 	for i := 0; ; {
