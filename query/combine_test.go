@@ -116,6 +116,7 @@ func TestNested(t *testing.T) {
 	}
 	both := query.Nested("list", query.And(equal("list.a", "1"), equal("list.b", "2")))
 	inner := query.Nested("list", query.And(equal("list.a", "1"), query.Nested("list.sub", query.And(equal("list.sub.c", "3"), query.Not(equal("list.sub.d", "4"))))))
+	without := query.Nested("list.sub", query.Not(equal("list.sub.c", "1")))
 	outside := query.Nested("list", query.Or(equal("user.name", "ana"), equal("listing", "x")))
 	for _, tc := range []struct {
 		x    query.Expr
@@ -130,12 +131,17 @@ func TestNested(t *testing.T) {
 		{both, `{"list.a":1,"list.b":2}`, true},
 		{both, `{"list":{"a":1},"list.b":2}`, true},
 		{both, `{"list":[{"a":1}],"list.b":2}`, false},
+		{both, `{"list":[{"x":1}],"list.a":1,"list.b":2}`, true},
 		{both, `{"list":"text"}`, false},
 		{both, `{"list":null}`, false},
 		{both, `{"x":1}`, false},
 		{inner, `{"list":[{"a":1,"sub":[{"c":3,"d":4},{"c":3}]}]}`, true},
 		{inner, `{"list":[{"a":1,"sub":[{"c":3,"d":4}]},{"a":2,"sub.c":3}]}`, false},
 		{inner, `{"list":[{"a":1,"sub.c":3}]}`, true},
+		{without, `{"list":{"sub":{}}}`, true},
+		{without, `{"list":{"sub":[]}}`, false},
+		{without, `{"list":{"sub":[{"c":1},{"c":null}]}}`, true},
+		{without, `{"list.sub.c":1}`, false},
 		{outside, `{"list":[{"a":1}],"user":{"name":"ana"},"listing":"x"}`, false},
 	} {
 		ev, err := ecs.ParseJSON(cat, []byte(`{"@timestamp":"2026-01-31T08:00:00Z",`+tc.doc[1:]))

@@ -40,7 +40,7 @@ func ParseDateMath(s string) (DateMath, error) {
 		m.now, ops = true, rest
 	} else {
 		anchor, rest, _ := strings.Cut(s, "||")
-		ok := false
+		var ok bool
 		if m.anchor, m.open, ok = parseAnchor(anchor); !ok {
 			return m, fmt.Errorf("%s is not a time: it begins neither with now nor with a date such as 2026-01-31T08:00:00Z", quote(s))
 		}

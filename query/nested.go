@@ -1,7 +1,6 @@
 package query
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -22,8 +21,9 @@ type nested struct {
 }
 
 func (n *nested) Match(ev ecs.Event) bool {
-	doc := expand(map[string]any(ev.Document()))
-	return anyObject(doc, n.path, func(object map[string]any) bool {
+	var doc tree
+	doc.add(map[string]any(ev.Document()))
+	return doc.any(n.path, func(object map[string]any) bool {
 		return n.x.Match(&objectEvent{path: n.path, object: object, whole: ev})
 	})
 }
@@ -38,80 +38,87 @@ func (n *nested) Decide(k Known) Truth {
 
 func (n *nested) Fields(yield func(*ecs.Field)) { n.x.Fields(yield) }
 
-// anyObject reports whether an object at path, lists looked into, satisfies try.
-func anyObject(v any, path string, try func(map[string]any) bool) bool {
-	switch v := v.(type) {
-	case []any:
-		return slices.ContainsFunc(v, func(e any) bool { return anyObject(e, path, try) })
-	case map[string]any:
-		if path == "" {
-			return try(v)
-		}
-		head, rest, _ := strings.Cut(path, ".")
-		return anyObject(v[head], rest, try)
-	}
-	return false
+// A tree is what stands in one place of a document: an object, whose members are
+// put together from all names that lead into it, the elements of lists, scalars.
+type tree struct {
+	object  map[string]*tree // nil if there is none
+	items   []*tree
+	scalars []any
 }
 
-// expand returns the object with no dots in member names. Two values that come to
-// stand in one place become a list, two objects one object.
-func expand(object map[string]any) map[string]any {
-	out := make(map[string]any, len(object))
-	for _, name := range slices.Sorted(maps.Keys(object)) {
-		m := out
-		rest := name
-		for {
-			head, tail, found := strings.Cut(rest, ".")
-			if !found {
-				break
-			}
-			child, ok := m[head].(map[string]any)
-			if !ok {
-				child = make(map[string]any)
-				m[head] = join(m[head], child)
-			}
-			m, rest = child, tail
-		}
-		m[rest] = join(m[rest], expandValue(object[name]))
-	}
-	return out
-}
-
-func expandValue(v any) any {
+func (t *tree) add(v any) {
 	switch v := v.(type) {
 	case map[string]any:
-		return expand(v)
+		if t.object == nil {
+			t.object = make(map[string]*tree, len(v))
+		}
+		for name, m := range v {
+			t.member(name).add(m)
+		}
 	case []any:
-		out := make([]any, len(v))
-		for i, e := range v {
-			out[i] = expandValue(e)
+		for _, e := range v {
+			item := &tree{}
+			item.add(e)
+			t.items = append(t.items, item)
 		}
-		return out
+	case nil:
+	default:
+		t.scalars = append(t.scalars, v)
 	}
-	return v
 }
 
-// join puts b where a already is.
-func join(a, b any) any {
-	if a == nil {
-		return b
-	}
-	into, ok := a.(map[string]any)
-	from, ok2 := b.(map[string]any)
-	if ok && ok2 {
-		for name, v := range from {
-			into[name] = join(into[name], v)
+// member returns the place of a member, making it where there is none.
+func (t *tree) member(name string) *tree {
+	for more := true; more; {
+		var head string
+		head, name, more = strings.Cut(name, ".")
+		if t.object == nil {
+			t.object = make(map[string]*tree)
 		}
-		return into
+		child := t.object[head]
+		if child == nil {
+			child = &tree{}
+			t.object[head] = child
+		}
+		t = child
 	}
-	return append(slices.Clone(list(a)), list(b)...)
+	return t
 }
 
-func list(v any) []any {
-	if l, ok := v.([]any); ok {
-		return l
+// any reports whether an object at path, lists looked into, satisfies try.
+func (t *tree) any(path string, try func(map[string]any) bool) bool {
+	if slices.ContainsFunc(t.items, func(item *tree) bool { return item.any(path, try) }) {
+		return true
 	}
-	return []any{v}
+	if path == "" {
+		return t.object != nil && try(t.members())
+	}
+	head, rest, _ := strings.Cut(path, ".")
+	child := t.object[head]
+	return child != nil && child.any(rest, try)
+}
+
+func (t *tree) members() map[string]any {
+	m := make(map[string]any, len(t.object))
+	for name, child := range t.object {
+		m[name] = child.value()
+	}
+	return m
+}
+
+// value is add turned round.
+func (t *tree) value() any {
+	list := slices.Clone(t.scalars)
+	if t.object != nil {
+		list = append(list, t.members())
+	}
+	if len(list) == 1 && t.items == nil {
+		return list[0]
+	}
+	for _, item := range t.items {
+		list = append(list, item.value())
+	}
+	return list
 }
 
 // objectEvent is an event of which only one object can be seen.
