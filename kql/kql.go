@@ -1,18 +1,65 @@
 package kql
 
 import (
+	"fmt"
+	"unicode/utf8"
+
 	"github.com/debutsec/debut/ecs"
 	"github.com/debutsec/debut/query"
 )
 
-// Node is a node of the syntax tree. It prints itself back as KQL.
-type Node interface {
-	String() string
+// Limits of a query. The longest of the rules that Elastic publishes has some
+// thousand bytes; Elasticsearch itself refuses more than 30 levels by default.
+const (
+	// MaxSize is the length of the longest query in bytes.
+	MaxSize = 1 << 20
+	// MaxDepth is how deep parentheses and braces may stand in each other.
+	MaxDepth = 100
+	// maxDiagnostics is how many things are questionable at most in one query.
+	maxDiagnostics = 100
+)
+
+// Parse parses one query. An empty query matches every event. The error is a
+// [query.Diagnostics] with line, column and width in runes, the line itself, a
+// message and a hint.
+func Parse(src string) (Node, error) {
+	p := &parser{scanner: scanner{src: src}}
+	if n := p.query(); n != nil {
+		return n, nil
+	}
+	return nil, query.Diagnostics{*p.diag}
 }
 
-// Parse parses one query. The error is a [query.Diagnostics].
-func Parse(src string) (Node, error) { panic("not written yet") }
-
 // Compile resolves the fields of n and returns it as an expression, with what is
-// questionable about it. An error-severity diagnostic means that the expression is nil.
-func Compile(n Node, cat *ecs.Catalogue) (query.Expr, query.Diagnostics) { panic("not written yet") }
+// questionable about it in order of place. An error-severity diagnostic means that
+// the expression is nil; whatever [Parse] accepts compiles without one.
+//
+// The expression is safe for concurrent use. Of n nothing is kept or changed.
+func Compile(n Node, cat *ecs.Catalogue) (query.Expr, query.Diagnostics) {
+	c := &compiler{cat: cat, seen: make(map[string]bool)}
+	x := c.node(n, nil)
+	return x, c.sorted()
+}
+
+// check looks at the text as a whole.
+func (p *parser) check() bool {
+	if len(p.src) > MaxSize {
+		p.diag = &query.Diagnostic{
+			Code: "query-too-long", Message: fmt.Sprintf("the query is longer than %d bytes", MaxSize),
+			Hint: "put long lists of values into a value list",
+		}
+		return false
+	}
+	if utf8.ValidString(p.src) {
+		return true
+	}
+	for i, r := range p.src {
+		if r == utf8.RuneError {
+			if _, n := utf8.DecodeRuneInString(p.src[i:]); n == 1 {
+				p.fail(i, i+1, "invalid-utf8", "the query is not valid UTF-8 here", "save the file as UTF-8")
+				break
+			}
+		}
+	}
+	return false
+}
