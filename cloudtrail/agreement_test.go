@@ -52,6 +52,13 @@ func (enricher) Address(a netip.Addr) cloudtrail.Place {
 	}
 }
 
+// tester is what [testing.TB] and [rapid.T] have in common.
+type tester interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // An agreement holds accessors and documents together.
 type agreement struct {
 	cat *ecs.Catalogue
@@ -66,7 +73,7 @@ func newAgreement() *agreement {
 
 // check compares, for one record, every field of the mapping, every leaf of the
 // document and the names asked for besides. It returns how many fields had values.
-func (a *agreement) check(t testing.TB, raw []byte, names ...string) (fields int) {
+func (a *agreement) check(t tester, raw []byte, names ...string) (fields int) {
 	t.Helper()
 	if _, err := a.rec.Parse(raw); err != nil {
 		t.Fatalf("%v: %s", err, raw)

@@ -167,9 +167,8 @@ func appendJavaNumber(dst []byte, number string) []byte {
 	return appendJavaDouble(dst, f)
 }
 
-// appendJavaDouble appends a double as Double.toString does: the fewest digits that
-// read back the same, at least one behind the point, with an exponent below 10^-3
-// and from 10^7 on.
+// appendJavaDouble appends a double as Double.toString does: the fewest digits, but
+// two at least, that read back the same, with an exponent below 10^-3 and from 10^7 on.
 func appendJavaDouble(dst []byte, f float64) []byte {
 	size := f
 	if size < 0 {
@@ -191,12 +190,11 @@ func appendJavaDouble(dst []byte, f float64) []byte {
 	}
 	var space [32]byte
 	digits := strconv.AppendFloat(space[:0], f, 'E', -1, 64) // 1.5E-07, 1E+20
-	mantissa, exponent, _ := bytes.Cut(digits, []byte{'E'})
-	dst = append(dst, mantissa...)
-	if !bytes.ContainsRune(mantissa, '.') {
-		dst = append(dst, ".0"...)
+	if !bytes.ContainsRune(digits, '.') {
+		digits = strconv.AppendFloat(space[:0], f, 'E', 1, 64) // two digits at least
 	}
-	dst = append(dst, 'E')
+	mantissa, exponent, _ := bytes.Cut(digits, []byte{'E'})
+	dst = append(append(dst, mantissa...), 'E')
 	if exponent[0] == '-' {
 		dst = append(dst, '-')
 	}
