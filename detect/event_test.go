@@ -11,11 +11,13 @@ import (
 	"github.com/debutsec/debut/rule"
 )
 
-// event is an event made for a test: a time, an id and some fields.
+// event is an event made for a test: a time, an id and some fields. Copies of one
+// event have the same id and may have other content.
 type event struct {
-	t      time.Time
-	id     string
-	fields map[string][]string
+	t       time.Time
+	id      string
+	fields  map[string][]string
+	content uint64
 }
 
 func (e *event) Values(f *ecs.Field) []string { return e.fields[f.Name] }
@@ -88,41 +90,64 @@ func compile(t testing.TB, inputs ...detect.Input) *detect.Engine {
 	return e
 }
 
-// keeper numbers what is kept.
+// keeper keeps a record by its number.
 type keeper struct{ content uint64 }
 
 func (k keeper) Content() uint64           { return k.content }
 func (k keeper) Keep() (detect.Ref, error) { return detect.Ref{Offset: int64(k.content)}, nil }
 
-// run matches events in the order given, over so many folds, and reduces.
-func run(t testing.TB, e *detect.Engine, folds int, events []*event) []detect.Hit {
+// match returns the hits of the events, unfolded and in the order of the events.
+func match(t testing.TB, e *detect.Engine, events []*event) []detect.Hit {
 	t.Helper()
 	var hits []detect.Hit
-	for part := range folds {
-		m, f := e.NewMatcher(), e.NewFold()
-		for i, ev := range events {
-			if i%folds != part {
-				continue
-			}
-			err := m.Match(ev, func(h *detect.Hit) error {
-				if e.Rules[h.Rule].Folds() {
-					return f.Add(h, keeper{1})
-				}
-				h.Content = 1
-				hits = append(hits, *h)
-				return nil
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		for h := range f.Drain() {
-			hits = append(hits, *h)
+	m := e.NewMatcher()
+	for _, ev := range events {
+		err := m.Match(ev, func(h *detect.Hit) error {
+			hit := *h
+			hit.Content, hit.Ref = ev.content, detect.Ref{Offset: int64(ev.content)}
+			hits = append(hits, hit)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
-	return reduce(e, hits)
+	return hits
 }
 
+// fold folds the hits of rules that fold and drains the fold; others pass.
+func fold(t testing.TB, e *detect.Engine, hits []detect.Hit) []detect.Hit {
+	t.Helper()
+	var out []detect.Hit
+	f := e.NewFold()
+	for i := range hits {
+		h := hits[i]
+		if !e.Rules[h.Rule].Folds() {
+			out = append(out, h)
+			continue
+		}
+		k := keeper{h.Content}
+		h.Content, h.Ref = 0, detect.Ref{} // a fold asks the keeper
+		if err := f.Add(&h, k); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for h := range f.Drain() {
+		out = append(out, *h)
+	}
+	if f.Len() != 0 {
+		t.Error("a drained fold is not empty")
+	}
+	return out
+}
+
+// run matches events, folds what folds in one go, and reduces.
+func run(t testing.TB, e *detect.Engine, events []*event) []detect.Hit {
+	t.Helper()
+	return reduce(e, fold(t, e, match(t, e, events)))
+}
+
+// reduce sorts and groups hits, in place, and returns the findings by time.
 func reduce(e *detect.Engine, hits []detect.Hit) []detect.Hit {
 	slices.SortFunc(hits, func(a, b detect.Hit) int { return a.Compare(&b) })
 	var findings []detect.Hit
@@ -132,16 +157,20 @@ func reduce(e *detect.Engine, hits []detect.Hit) []detect.Hit {
 			j++
 		}
 		group := hits[i:j]
-		e.Reduce(func(yield func(*detect.Hit) bool) {
+		e.Rules[hits[i].Rule].Reduce(func(yield func(*detect.Hit) bool) {
+			var h detect.Hit // one place for all: a hit is valid until the next
 			for k := range group {
-				if !yield(&group[k]) {
+				h = group[k]
+				if !yield(&h) {
 					return
 				}
 			}
 		}, func(h detect.Hit) { findings = append(findings, h) })
 		i = j
 	}
-	slices.SortFunc(findings, func(a, b detect.Hit) int { return a.CompareTime(&b) })
+	slices.SortFunc(findings, func(a, b detect.Hit) int {
+		return (&detect.Signal{Hit: a}).CompareTime(&detect.Signal{Hit: b})
+	})
 	return findings
 }
 

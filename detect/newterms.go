@@ -3,16 +3,14 @@ package detect
 import (
 	"fmt"
 	"iter"
+	"math"
+	"strings"
 	"time"
 
 	"github.com/debutsec/debut/ecs"
 	"github.com/debutsec/debut/query"
 	"github.com/debutsec/debut/rule"
 )
-
-// maxCombinations bounds the cross product of one event's array values. What is
-// over it is counted, see [Matcher.Excess].
-const maxCombinations = 10_000
 
 // newTerms finds the first time. Hits of one combination whose gap is within the
 // history window form an episode; each episode is one finding, with its first
@@ -26,6 +24,9 @@ type newTerms struct {
 	// window is the history's length where it is the same at all times (now-7d),
 	// else 0.
 	window time.Duration
+	// calendar: the history moves by months or years.
+	calendar bool
+	longest  time.Duration
 }
 
 func newNewTerms(r *rule.Rule, cat *ecs.Catalogue) (*newTerms, error) {
@@ -37,44 +38,70 @@ func newNewTerms(r *rule.Rule, cat *ecs.Catalogue) (*newTerms, error) {
 	if d.history, err = query.ParseDateMath(r.HistoryWindowStart); err != nil {
 		return nil, fmt.Errorf("history_window_start: %w", err)
 	}
-	d.window = fixedWindow(d.history)
+	if !d.history.Relative() {
+		d.longest = math.MaxInt64 // a fixed start: the history grows for ever
+		return d, nil
+	}
+	d.calendar = strings.ContainsAny(r.HistoryWindowStart, "My")
+	shortest, longest := d.lengths(97)
+	if shortest == longest {
+		d.window, d.longest = longest, longest
+	} else {
+		_, longest = d.lengths(1)
+		d.longest = longest + 24*time.Hour // between the ends of a day it may be longer
+	}
+	if longest <= 0 {
+		return nil, fmt.Errorf("history_window_start %q does not lie before now", r.HistoryWindowStart)
+	}
 	return d, nil
 }
 
-// fixedWindow returns now − math.At(now) if that is the same at a few awkward
-// times, and 0 if the window depends on the calendar or is anchored.
-func fixedWindow(m query.DateMath) time.Duration {
-	var window time.Duration
-	for i, at := range []time.Time{
-		time.Date(2024, 3, 31, 23, 59, 59, 999_000_000, time.UTC),
-		time.Date(2023, 3, 1, 0, 0, 0, 0, time.UTC),
-		time.Date(2025, 7, 14, 13, 7, 5, 1_000_000, time.UTC),
-		time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC),
-	} {
-		w := at.Sub(m.At(at))
-		if i > 0 && w != window {
-			return 0
+// lengths measures the window at the first and the last instant of days step apart
+// within four years: those in which the calendar and rounding do what they can.
+func (d *newTerms) lengths(step int) (shortest, longest time.Duration) {
+	shortest = math.MaxInt64
+	for day := time.Date(2024, 1, 31, 0, 0, 0, 0, time.UTC); day.Year() < 2028; day = day.AddDate(0, 0, step) {
+		for _, at := range []time.Time{day, day.AddDate(0, 0, 1).Add(-1)} {
+			length := at.Sub(d.start(at))
+			shortest, longest = min(shortest, length), max(longest, length)
 		}
-		window = w
 	}
-	return max(window, 0)
+	return shortest, longest
 }
 
-// since returns the earliest time at which an event still makes one at t known.
+// start evaluates the history. Months are of unequal length: a month before 29
+// March is 28 February, and so is a month before the 30th, so the start would jump
+// back at midnight and something could be known on the 30th that was new on the
+// 29th. Taken from the beginning of the day it never moves back, and an episode
+// stays one whatever hits come between.
+func (d *newTerms) start(t time.Time) time.Time {
+	if d.calendar {
+		t = t.Truncate(24 * time.Hour)
+	}
+	return d.history.At(t)
+}
+
+// since returns the earliest time at which an event still makes one at t known. It
+// never falls when t grows, and is never after t.
 func (d *newTerms) since(t int64) int64 {
 	if d.window > 0 {
-		return t - int64(d.window)
+		return back(t, int64(d.window))
 	}
-	return d.history.At(time.Unix(0, t).UTC()).UnixNano()
+	return min(nanos(d.start(time.Unix(0, t).UTC())), t)
 }
 
-func (d *newTerms) reach() time.Duration {
-	if d.window > 0 {
-		return d.window
+// nanos is t.UnixNano for any t: what 64 bits cannot say is the end of time.
+func nanos(t time.Time) int64 {
+	switch {
+	case t.Year() < 1678:
+		return math.MinInt64
+	case t.Year() > 2261:
+		return math.MaxInt64
 	}
-	now := time.Date(2025, 3, 31, 23, 59, 59, 0, time.UTC)
-	return now.Sub(d.history.At(now))
+	return t.UnixNano()
 }
+
+func (d *newTerms) reach() time.Duration { return d.longest }
 
 func (d *newTerms) groups(seed groupSeed, ev ecs.Event, dst []Group) ([]Group, int) {
 	return crossProduct(seed, ev, d.fields, dst)
@@ -82,164 +109,26 @@ func (d *newTerms) groups(seed groupSeed, ev ecs.Event, dst []Group) ([]Group, i
 
 // reduce joins episodes that are in reach of each other. Its input may be single
 // hits or folded ones, sorted by first time.
-func (d *newTerms) reduce(hits iter.Seq[*Hit], yield func(Hit)) (conflicts int64) {
+func (d *newTerms) reduce(hits iter.Seq[*Hit], yield func(Hit)) {
 	var open Hit
 	started := false
-	previous := int64(0)
 	for h := range hits {
-		if started && open.Last >= d.since(h.Time) {
-			if h.ID == open.ID && h.Time == open.Time && h.Content != open.Content {
-				conflicts++ // copies of one event differ; the smallest hash, which sorts first, speaks
+		switch {
+		case !started:
+			open, started = *h, true
+		case open.Last >= d.since(h.Time):
+			if h.copies(&open) { // the smallest content, which comes first, speaks
+				open.Conflict = open.Conflict || h.Conflict || h.Content != open.Content
 			}
 			open.Last = max(open.Last, h.Last)
-			continue
-		}
-		if started {
-			previous = open.Last
+		default:
+			previous := open.Last
 			yield(open)
+			open = *h
+			open.Recurs, open.Previous = true, previous
 		}
-		open, started = *h, true
-		open.Previous = previous
 	}
 	if started {
 		yield(open)
-	}
-	return conflicts
-}
-
-// A Fold keeps the episodes of one worker's new-terms hits. The zero Fold is not
-// usable; see [Engine.NewFold]. It belongs to one goroutine.
-type Fold struct {
-	engine   *Engine
-	index    map[ecs.ID]int32 // group → its earliest episode in episodes
-	episodes []episode
-	free     int32 // head of the list of unused episodes; -1: none
-
-	// Conflicts counts events of which unequal copies were met.
-	Conflicts int64
-}
-
-type episode struct {
-	hit  Hit
-	next int32 // the group's next episode in time; -1: none
-}
-
-// NewFold returns an empty Fold.
-func (e *Engine) NewFold() *Fold {
-	return &Fold{engine: e, index: make(map[ecs.ID]int32), free: -1}
-}
-
-// Len returns the number of episodes kept. One takes about 200 bytes.
-func (f *Fold) Len() int { return len(f.episodes) }
-
-// A Keeper keeps the record of the event that is being folded.
-type Keeper interface {
-	// Content returns a hash of the record, stable across runs and never 0.
-	Content() uint64
-	// Keep stores the record, or finds that it is stored already.
-	Keep() (Ref, error)
-}
-
-// Add folds a hit of a new-terms rule; h.Ref and h.Content are not looked at. The
-// record is kept only if h becomes the first event of an episode.
-func (f *Fold) Add(h *Hit, k Keeper) error {
-	d := f.engine.Rules[h.Rule].detector.(*newTerms) //nolint:errcheck,forcetypeassert // only new-terms rules fold
-	head, ok := f.index[h.Group]
-	if !ok {
-		at, err := f.insert(h, -1, k)
-		f.index[h.Group] = at
-		return err
-	}
-	// Nearly always the hit lies inside or just behind the only episode.
-	before, at := int32(-1), head
-	for at >= 0 && f.episodes[at].hit.Last < d.since(h.Time) {
-		before, at = at, f.episodes[at].next
-	}
-	// at is the first episode that can contain, touch or follow the hit.
-	if at < 0 || h.Last < d.since(f.episodes[at].hit.Time) {
-		at, err := f.insert(h, at, k)
-		f.link(h.Group, before, at)
-		return err
-	}
-	ep := &f.episodes[at].hit
-	if h.Time < ep.Time || h.Time == ep.Time && compareID(h.ID, ep.ID) <= 0 {
-		if err := f.first(h, ep, k); err != nil {
-			return err
-		}
-	}
-	ep.Last = max(ep.Last, h.Last)
-	// The hit may have closed the gap to the episodes behind.
-	for next := f.episodes[at].next; next >= 0; next = f.episodes[at].next {
-		n := &f.episodes[next]
-		if ep.Last < d.since(n.hit.Time) {
-			break
-		}
-		ep.Last = max(ep.Last, n.hit.Last)
-		f.episodes[at].next = n.next
-		n.next, f.free = f.free, next
-	}
-	return nil
-}
-
-// first makes h the first event of ep, unless it is a copy that does not speak.
-func (f *Fold) first(h, ep *Hit, k Keeper) error {
-	content := k.Content()
-	if h.Time == ep.Time && h.ID == ep.ID {
-		if content == ep.Content {
-			return nil
-		}
-		f.Conflicts++
-		if content > ep.Content {
-			return nil
-		}
-	}
-	ref, err := k.Keep()
-	if err != nil {
-		return err
-	}
-	last := max(ep.Last, h.Last)
-	*ep = *h
-	ep.Last, ep.Content, ep.Ref = last, content, ref
-	return nil
-}
-
-func (f *Fold) insert(h *Hit, next int32, k Keeper) (int32, error) {
-	n := *h
-	n.Content = k.Content()
-	var err error
-	n.Ref, err = k.Keep()
-	return f.alloc(n, next), err
-}
-
-func (f *Fold) link(group ecs.ID, before, at int32) {
-	if before < 0 {
-		f.index[group] = at
-		return
-	}
-	f.episodes[before].next = at
-}
-
-func (f *Fold) alloc(h Hit, next int32) int32 {
-	if at := f.free; at >= 0 {
-		f.free = f.episodes[at].next
-		f.episodes[at] = episode{h, next}
-		return at
-	}
-	f.episodes = append(f.episodes, episode{h, next})
-	return int32(len(f.episodes) - 1) //nolint:gosec // bounded by memory
-}
-
-// Drain yields every episode, in no order, and empties the Fold.
-func (f *Fold) Drain() iter.Seq[*Hit] {
-	return func(yield func(*Hit) bool) {
-		for _, at := range f.index {
-			for ; at >= 0; at = f.episodes[at].next {
-				if !yield(&f.episodes[at].hit) {
-					return
-				}
-			}
-		}
-		clear(f.index)
-		f.episodes, f.free = f.episodes[:0], -1
 	}
 }

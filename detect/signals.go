@@ -1,26 +1,44 @@
 package detect
 
 import (
+	"bytes"
+	"cmp"
 	"time"
 
 	"github.com/debutsec/debut/ecs"
 )
 
-// maxWithheld is how many withheld findings are kept for a rule and day.
+// maxWithheld is how many withheld findings are kept for a rule and day, and the
+// most that max_signals can let through.
 const maxWithheld = 10_000
 
 // A Signal is a finding on its way to becoming an alert.
 type Signal struct {
 	Hit
-	// Suppressed is how many later findings of the same suppression group and
-	// bucket this one stands for, SuppressedEnd the time of the last of them, and
-	// Instance the group; all zero for a rule without suppression.
+	// Instance is the suppression group, Suppressed how many later findings of it
+	// this one stands for, and SuppressedEnd the time of the last event of all of
+	// them. Zero for a signal that has no suppression group.
+	Instance      ecs.ID
 	Suppressed    int64
 	SuppressedEnd int64
-	Instance      ecs.ID
 	// Withheld: over the rule's max_signals for its interval. It exists, but
 	// nobody is notified.
 	Withheld bool
+}
+
+// CompareTime orders signals by rule, time, then ID and group: the order in which a
+// [Limiter] wants them.
+func (s *Signal) CompareTime(o *Signal) int {
+	if c := cmp.Compare(s.Rule, o.Rule); c != 0 {
+		return c
+	}
+	if c := cmp.Compare(s.Time, o.Time); c != 0 {
+		return c
+	}
+	if c := bytes.Compare(s.ID[:], o.ID[:]); c != 0 {
+		return c
+	}
+	return bytes.Compare(s.Group[:], o.Group[:])
 }
 
 // A Capped tells of an interval in which a rule found more than its max_signals.
@@ -29,16 +47,18 @@ type Capped struct {
 	Start    time.Time // of the interval
 	Signals  int64     // let through
 	Withheld int64
-	Untold   int64 // principals of whose findings none was let through
+	// Untold is how many principals have findings of which none was let through.
+	// Many thousands are counted as if there were no more.
+	Untold int64
 }
 
-// A Limiter applies max_signals: in each interval of event time of a rule only so
-// many findings notify. The earliest go first, but the first finding of a
-// principal goes before the second of another, so that a flood by one cannot hide
-// what another does. Findings over the limit are withheld, never lost; beyond
-// 10,000 a day for one rule they are only counted.
+// A Limiter applies max_signals (at most 10,000): in each interval of event time of
+// a rule only so many findings notify. The earliest go first, but the first finding
+// of a principal goes before the second of another, so that a flood by one cannot
+// hide what another does. Findings over the limit are withheld, never lost; beyond
+// 10,000 a day for one rule they are only counted. It holds the findings of one
+// interval, and of a flood not more than it could ever let through or keep.
 type Limiter struct {
-	rule     *Rule
 	index    int32
 	interval int64
 	limit    int
@@ -47,7 +67,7 @@ type Limiter struct {
 
 	bucket  int64
 	pending []Signal
-	seen    map[uint64]struct{} // principals of the interval
+	seen    map[ecs.ID]struct{} // principals of the interval
 	over    int64               // findings of the interval that are only counted
 
 	day         int64
@@ -60,38 +80,36 @@ type Limiter struct {
 // the order of time; capped may be nil.
 func (e *Engine) NewLimiter(index int32, yield func(Signal) error, capped func(Capped)) *Limiter {
 	r := e.Rules[index]
-	interval := r.Interval
-	if interval <= 0 {
-		interval = 5 * time.Minute
-	}
 	limit := r.MaxSignals
 	if limit <= 0 {
 		limit = 100
 	}
-	return &Limiter{rule: r, index: index, interval: int64(interval), limit: limit, yield: yield, capped: capped,
-		seen: map[uint64]struct{}{},
+	return &Limiter{
+		index: index, interval: int64(interval(r.Rule)), limit: min(limit, maxWithheld),
+		yield: yield, capped: capped, seen: map[ecs.ID]struct{}{},
 	}
 }
 
-// Add takes the next finding; they must come in the order of [Hit.CompareTime].
-func (l *Limiter) Add(h *Signal) error {
-	bucket := floorDiv(h.Time, l.interval)
+// Add takes the next finding; they must come in the order of [Signal.CompareTime].
+func (l *Limiter) Add(s *Signal) error {
+	bucket := floorDiv(s.Time, l.interval)
 	if len(l.pending) > 0 && bucket != l.bucket {
 		if err := l.Flush(); err != nil {
 			return err
 		}
 	}
 	l.bucket = bucket
-	_, repeat := l.seen[h.Principal]
-	// Nothing that comes this late can be let through or kept any more, and memory
-	// must not grow with the flood.
-	if len(l.pending) >= l.limit+maxWithheld && (repeat || len(l.seen) >= l.limit) {
+	room := l.limit + maxWithheld
+	_, repeat := l.seen[s.Principal]
+	if len(l.pending) < room || !repeat && len(l.seen) < l.limit {
+		l.pending = append(l.pending, *s)
+	} else {
 		l.over++
 		l.Dropped++
-	} else {
-		l.pending = append(l.pending, *h)
 	}
-	l.seen[h.Principal] = struct{}{}
+	if !repeat && len(l.seen) < room {
+		l.seen[s.Principal] = struct{}{}
+	}
 	return nil
 }
 
@@ -119,7 +137,7 @@ func (l *Limiter) Flush() error {
 
 func (l *Limiter) tell(withheld []bool) Capped {
 	c := Capped{Rule: l.index, Start: time.Unix(0, l.bucket*l.interval).UTC(), Withheld: l.over}
-	told := map[uint64]struct{}{}
+	told := map[ecs.ID]struct{}{}
 	for i, w := range withheld {
 		if w {
 			c.Withheld++
@@ -138,16 +156,14 @@ func (l *Limiter) choose() []bool {
 		return nil
 	}
 	withheld := make([]bool, len(l.pending))
-	for i := range withheld {
-		withheld[i] = true
-	}
 	budget := l.limit
-	told := map[uint64]struct{}{}
+	told := map[ecs.ID]struct{}{}
 	for i := range l.pending {
 		p := l.pending[i].Principal
-		if _, ok := told[p]; !ok && budget > 0 {
+		_, repeat := told[p]
+		withheld[i] = repeat || budget == 0
+		if !withheld[i] {
 			told[p] = struct{}{}
-			withheld[i] = false
 			budget--
 		}
 	}
@@ -168,6 +184,7 @@ func (l *Limiter) keepWithheld(t int64) bool {
 	return l.withheldDay <= maxWithheld
 }
 
+// floorDiv rounds down, also what is before 1970.
 func floorDiv(a, b int64) int64 {
 	q := a / b
 	if a%b != 0 && (a < 0) != (b < 0) {

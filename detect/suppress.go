@@ -1,106 +1,114 @@
 package detect
 
 import (
+	"bytes"
+	"cmp"
+	"iter"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/debutsec/debut/ecs"
 	"github.com/debutsec/debut/rule"
 )
 
-// A Suppressor applies a rule's alert_suppression: of the findings of one group in
-// one bucket of event time the first becomes the alert and the others its count.
-// Buckets are floor(time ÷ duration), with the rule's interval where there is no
-// duration: a start that slid with the first finding would let one late event
+// A Suppression is a rule's alert_suppression: of the findings of one suppression
+// group in one bucket of event time the first becomes the alert and the others its
+// count. Buckets are floor(time ÷ duration), with the rule's interval where there
+// is no duration: a start that slid with the first finding would let one late event
 // rename every later alert.
-type Suppressor struct {
-	rule   *Rule
-	fields []*ecs.Field
-	length int64
-	split  bool // doNotSuppress: a finding without a value stands alone
-	yield  func(*Signal) error
-
-	bucket  int64
-	groups  map[ecs.ID]int
-	pending []Signal
+//
+// It is one more reduction: each finding becomes a [Signal] that knows its group,
+// signals are brought in the order of [Signal.CompareInstance], and Reduce takes
+// those of one group.
+type Suppression struct {
+	seed      groupSeed
+	threshold bool
+	fields    []*ecs.Field
+	length    int64
+	split     bool // doNotSuppress: a finding without a value stands alone
 }
 
-// NewSuppressor returns the suppressor of the rule with that index, or nil if the
-// rule has no suppression. What comes out is in the order of [Hit.CompareTime].
-func (e *Engine) NewSuppressor(index int32, cat *ecs.Catalogue, yield func(*Signal) error) *Suppressor {
+// NewSuppression returns the suppression of the rule with that index, or nil if it
+// has none.
+func (e *Engine) NewSuppression(index int32, cat *ecs.Catalogue) *Suppression {
 	r := e.Rules[index]
 	if r.Suppression == nil {
 		return nil
 	}
-	length := r.Suppression.Duration
-	if length <= 0 {
-		length = r.Interval
-	}
-	if length <= 0 {
-		length = 5 * time.Minute
-	}
-	by := r.Suppression.GroupBy
-	if r.Type == rule.Threshold {
-		by = nil // the threshold's own group
-	}
-	return &Suppressor{
-		rule: r, fields: resolveAll(cat, by), length: int64(length),
+	s := &Suppression{
+		seed: r.seed, threshold: r.Type == rule.Threshold, length: int64(r.Suppression.Duration),
 		split: r.Suppression.MissingFieldsStrategy == "doNotSuppress",
-		yield: yield, groups: map[ecs.ID]int{},
 	}
+	if s.length <= 0 {
+		s.length = int64(interval(r.Rule))
+	}
+	if !s.threshold { // which has the threshold's own group
+		s.fields = resolveAll(cat, r.Suppression.GroupBy)
+	}
+	return s
 }
 
-// NeedsEvent reports whether Add looks at the finding's event.
-func (s *Suppressor) NeedsEvent() bool { return len(s.fields) > 0 }
-
-// Add takes the next finding, in the order of [Hit.CompareTime], with its event.
-func (s *Suppressor) Add(h *Hit, ev ecs.Event) error {
-	if bucket := floorDiv(h.Time, s.length); bucket != s.bucket {
-		if err := s.Flush(); err != nil {
-			return err
-		}
-		s.bucket = bucket
+func interval(r *rule.Rule) time.Duration {
+	if r.Interval > 0 {
+		return r.Interval
 	}
-	group, whole := s.group(h, ev)
-	if at, ok := s.groups[group]; ok && (whole || !s.split) {
-		s.pending[at].Suppressed++
-		s.pending[at].SuppressedEnd = max(s.pending[at].SuppressedEnd, h.Last)
-		return nil
-	}
-	if whole || !s.split {
-		s.groups[group] = len(s.pending)
-	}
-	s.pending = append(s.pending, Signal{Hit: *h, SuppressedEnd: h.Last, Instance: group})
-	return nil
+	return 5 * time.Minute
 }
 
-// group returns the suppression group of a finding, and whether it has a value for
-// every field. The elements of an array are sorted and compared as a whole.
-func (s *Suppressor) group(h *Hit, ev ecs.Event) (key ecs.ID, whole bool) {
+// NeedsEvent reports whether Signal looks at the finding's event.
+func (s *Suppression) NeedsEvent() bool { return len(s.fields) > 0 }
+
+// Signal returns a finding with its suppression group. A signal without Instance
+// stands alone: nothing suppresses it.
+func (s *Suppression) Signal(h *Hit, ev ecs.Event) Signal {
+	sig := Signal{Hit: *h, Instance: h.Group, SuppressedEnd: h.Time}
+	if s.threshold {
+		sig.SuppressedEnd = h.Last
+	}
 	if len(s.fields) == 0 {
-		return h.Group, true
+		return sig
 	}
-	whole = true
 	var parts []string
 	for _, f := range s.fields {
-		values := slices.Clone(ev.Values(f))
-		slices.Sort(values)
-		whole = whole && len(values) > 0
+		// The elements of an array are sorted and compared as a whole.
+		values := slices.Sorted(slices.Values(ev.Values(f)))
+		if len(values) == 0 && s.split {
+			return Signal{Hit: *h}
+		}
 		// The number of values keeps ["a"],["b"] apart from ["a","b"],[].
-		parts = append(parts, string(rune(len(values))))
-		parts = append(parts, values...)
+		parts = append(append(parts, strconv.Itoa(len(values))), values...)
 	}
-	return s.rule.seed.key(parts), whole
+	sig.Instance = s.seed.key(parts)
+	return sig
 }
 
-// Flush ends the current bucket; call it after the last finding.
-func (s *Suppressor) Flush() error {
-	for i := range s.pending {
-		if err := s.yield(&s.pending[i]); err != nil {
-			return err
+// Reduce yields what remains of the signals of one rule and instance, which come in
+// the order of CompareInstance and are each valid only until the next.
+func (s *Suppression) Reduce(signals iter.Seq[*Signal], yield func(Signal)) {
+	var open Signal
+	started := false
+	for sig := range signals {
+		if started && floorDiv(sig.Time, s.length) == floorDiv(open.Time, s.length) {
+			open.Suppressed++
+			open.SuppressedEnd = max(open.SuppressedEnd, sig.SuppressedEnd)
+			continue
 		}
+		if started {
+			yield(open)
+		}
+		open, started = *sig, true
 	}
-	s.pending = s.pending[:0]
-	clear(s.groups)
-	return nil
+	if started {
+		yield(open)
+	}
 }
+
+// CompareInstance orders signals by rule and suppression group, then as
+// [Signal.CompareTime] does.
+func (s *Signal) CompareInstance(o *Signal) int {
+	return cmp.Or(cmp.Compare(s.Rule, o.Rule), bytes.Compare(s.Instance[:], o.Instance[:]), s.CompareTime(o))
+}
+
+// SameInstance reports whether two signals are of one rule and suppression group.
+func (s *Signal) SameInstance(o *Signal) bool { return s.Rule == o.Rule && s.Instance == o.Instance }

@@ -40,16 +40,6 @@ func find(dst []string, v any, name string) []string {
 				dst = find(dst, child, name[i+1:])
 			}
 		}
-		var below []string // names that go on where name ends: a.b for a
-		for k := range v {
-			if len(k) > len(name) && k[len(name)] == '.' && k[:len(name)] == name {
-				below = append(below, k)
-			}
-		}
-		slices.Sort(below)
-		for _, k := range below {
-			collect(v[k], "", out)
-		}
 	case []any:
 		for _, e := range v {
 			dst = find(dst, e, name)

@@ -82,7 +82,7 @@ func New(r *detect.Rule, s *detect.Signal, ev ecs.Event, coverage float64, cold 
 		Coverage: coverage, Cold: cold, Event: doc,
 		EventID: first(doc.Values("event.id")), Principal: first(doc.Values("debut.principal")),
 	}
-	if s.Previous != 0 {
+	if s.Recurs {
 		a.Previous = at(s.Previous)
 	}
 	a.Terms = terms(r, s, ev)

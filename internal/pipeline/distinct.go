@@ -27,7 +27,7 @@ func (d *duplicates) insert(hash uint64, n uint32) {
 	if hash == 0 {
 		hash = 1 << 63
 	}
-	mask := uint64(len(d.hashes) - 1) //nolint:gosec // positive
+	mask := uint64(len(d.hashes) - 1)
 	for i := (hash >> 20) & mask; ; i = (i + 1) & mask {
 		switch d.hashes[i] {
 		case hash:

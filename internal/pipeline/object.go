@@ -18,7 +18,7 @@ type Object struct {
 }
 
 // A Failure is that something could not be listed. The listing goes on.
-type Failure struct {
+type Failure struct { //nolint:errname // it reads as what it is
 	Path    string
 	Code    string // stable, kebab-case
 	Message string // what and why, and what to do about it

@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"iter"
 	"runtime"
@@ -27,12 +26,14 @@ type Config struct {
 	// changes the speed and nothing else.
 	Workers int
 	// From and To bound the event times of alerts, From included, To not. Events
-	// before From are history: read, remembered, never alerted. Zero: no bound.
+	// before From are history: read, remembered, never alerted; those at or after To
+	// are counted and not looked at. Zero: no bound.
 	From, To time.Time
-	// Learn is how long from the earliest event on everything is history only.
+	// Learn is how long from the earliest event on everything is history only. With
+	// From too, the later of the two starts counts.
 	Learn time.Duration
-	// Memory is about how many bytes hits may take before they go to temporary
-	// files in TempDir; 0: 128 MiB. TempDir "" is the system's.
+	// Memory is about how many bytes hits and findings may take before they go to
+	// temporary files in TempDir; 0: 128 MiB. TempDir "" is the system's.
 	Memory  int64
 	TempDir string
 	Limits  cloudtrail.Limits
@@ -53,7 +54,9 @@ type Progress struct {
 // Run reads every object, matches every record against every rule and reduces the
 // hits to findings. What comes back does not depend on the order of the objects, on
 // how records are spread over them, on how often each is there, nor on the number of
-// workers. The caller closes the Result.
+// workers. An object that cannot be read, or only in part, is a problem in the
+// Stats; an error is that of ctx, of the iterator or of a temporary file. The caller
+// closes the Result.
 func Run(ctx context.Context, cfg Config, objects iter.Seq2[Object, error]) (*Result, error) {
 	if cfg.Workers <= 0 {
 		cfg.Workers = runtime.GOMAXPROCS(0)
@@ -62,10 +65,14 @@ func Run(ctx context.Context, cfg Config, objects iter.Seq2[Object, error]) (*Re
 		cfg.Memory = 128 << 20
 	}
 	r := &run{cfg: cfg, seed: maphash.MakeSeed(), result: &Result{cfg: cfg}}
-	if err := r.read(ctx, objects); err != nil {
-		return nil, errors.Join(err, r.result.Close())
+	err := r.read(ctx, objects)
+	if err == nil {
+		err = r.reduce(ctx)
 	}
-	if err := r.reduce(ctx); err != nil {
+	for _, w := range r.workers {
+		err = errors.Join(err, w.sorter.close())
+	}
+	if err != nil {
 		return nil, errors.Join(err, r.result.Close())
 	}
 	return r.result, nil
@@ -103,7 +110,7 @@ func (r *run) read(ctx context.Context, objects iter.Seq2[Object, error]) error 
 		return nil
 	})
 	for i := range r.cfg.Workers {
-		w := r.newWorker(uint32(i)) //nolint:gosec // a small number
+		w := r.newWorker(uint32(i))
 		r.workers = append(r.workers, w)
 		r.result.spools = append(r.result.spools, w.spool)
 		g.Go(func() error {
@@ -112,124 +119,37 @@ func (r *run) read(ctx context.Context, objects iter.Seq2[Object, error]) error 
 					return err
 				}
 			}
-			return w.drain()
+			return w.finish()
 		})
 	}
 	err := g.Wait()
+	st := &r.result.Stats
 	for _, f := range failed {
-		r.result.Stats.problem(cloudtrail.Problem{Input: f.Path, Rejected: true, Code: f.Code, Message: f.Message}, r.cfg.Problem)
+		st.Rejected++
+		st.problem(cloudtrail.Problem{Input: f.Path, Rejected: true, Code: f.Code, Message: f.Message}, r.cfg.Problem)
 	}
-	if err != nil {
-		r.closeSorters()
-		return err
-	}
-	return nil
+	return err
 }
 
-func (r *run) closeSorters() {
-	for _, w := range r.workers {
-		_ = w.sorter.close()
-	}
-}
+// least is how many values are held whatever the budget.
+const least = 8
 
-// reduce is the shuffle and reduce phase: hits to findings to signals.
-func (r *run) reduce(ctx context.Context) error {
-	defer r.closeSorters()
-	res := r.result
-	st := &res.Stats
-	st.Rules = make([]RuleStats, len(r.cfg.Engine.Rules))
-	var list []stream
-	cov := newCoverage()
-	dups := newDuplicates(duplicateSlots)
-	for _, w := range r.workers {
-		list = append(list, w.sorter.streams()...)
-		cov.merge(w.coverage)
-		dups.merge(w.duplicates)
-		st.merge(&w.stats)
-		st.Conflicts += w.fold.Conflicts
-		for rule, n := range w.matcher.Excess() {
-			st.Rules[rule].Excess += n
-		}
-	}
-	res.ledger = newLedger(cov)
-	st.Zones = res.ledger.list()
-	st.Duplicates, st.DuplicatesExact = dups.total()
-
-	hits, err := newMerge((*detect.Hit).Compare, list)
-	if err != nil {
-		return err
-	}
-	findings := &sorter{dir: r.cfg.TempDir, limit: r.hitBudget(), compare: (*detect.Hit).CompareTime}
-	defer func() { _ = findings.close() }()
-	if err := r.groups(ctx, hits, findings); err != nil {
-		return err
-	}
-	sorted, err := newMerge((*detect.Hit).CompareTime, findings.streams())
-	if err != nil {
-		return err
-	}
-	return res.signals(ctx, sorted, r.start(st))
-}
-
-// start returns T0 in nanoseconds: what begins before it is learned, not alerted.
-func (r *run) start(st *Stats) int64 {
-	t0 := int64(minTime)
-	if !r.cfg.From.IsZero() {
-		t0 = r.cfg.From.UnixNano()
-	}
-	if r.cfg.Learn > 0 && st.Records > 0 {
-		t0 = max(t0, st.First.Add(r.cfg.Learn).UnixNano())
-	}
-	if t0 != minTime {
-		st.Start = time.Unix(0, t0).UTC()
-	}
-	return t0
-}
-
-// groups gives each group's hits to its detector.
-func (r *run) groups(ctx context.Context, hits *merge, findings *sorter) error {
-	h, ok, err := hits.next()
-	for n := 0; ok && err == nil; n++ {
-		if n&0xfff == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		first := h
-		var ferr error
-		conflicts := r.cfg.Engine.Reduce(func(yield func(*detect.Hit) bool) {
-			for ok && err == nil && h.SameGroup(&first) {
-				current := h
-				if !yield(&current) {
-					return
-				}
-				h, ok, err = hits.next()
-			}
-		}, func(f detect.Hit) {
-			if ferr == nil {
-				ferr = findings.add(&f)
-			}
-		})
-		r.result.Stats.Conflicts += conflicts
-		if ferr != nil {
-			return ferr
-		}
-		for ok && err == nil && h.SameGroup(&first) { // what the detector did not read
-			h, ok, err = hits.next()
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("merge hits: %w", err)
-	}
-	return nil
-}
-
-// hitBudget returns how many hits one sorter may hold in memory.
-func (r *run) hitBudget() int {
-	const hitSize = 160
-	return int(max(r.cfg.Memory/2/int64(r.cfg.Workers+1)/hitSize, 1024))
-}
-
-// foldBudget returns how many episodes one fold may hold.
+// Shares of Config.Memory: the workers' folds and sorters, then the sorters of the
+// findings and what is read ahead of the files. The folds are gone when the reducing
+// begins.
 func (r *run) foldBudget() int {
-	const episodeSize = 260 // with its share of the index
-	return int(max(r.cfg.Memory/int64(r.cfg.Workers)/episodeSize, 1024))
+	return int(max(r.cfg.Memory/2/int64(r.cfg.Workers)/detect.EpisodeSize, least))
 }
+
+func (r *run) hitBudget() int {
+	const size = 160 // of a hit
+	return int(max(r.cfg.Memory/4/int64(r.cfg.Workers)/size, least))
+}
+
+func (r *run) findings(compare func(a, b *found) int) *sorter[found] {
+	const size = 220 // of a finding
+	limit := int(max(r.cfg.Memory/12/size, least))
+	return &sorter[found]{dir: r.cfg.TempDir, limit: limit, codec: foundCodec, compare: compare}
+}
+
+func (r *run) readAhead() int64 { return r.cfg.Memory / 8 }

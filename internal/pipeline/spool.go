@@ -3,7 +3,6 @@ package pipeline
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/debutsec/debut/detect"
@@ -29,7 +28,7 @@ func (s *spool) add(kind byte, raw []byte) (detect.Ref, error) {
 			return detect.Ref{}, err
 		}
 	}
-	ref := detect.Ref{Log: s.log, Offset: s.base + int64(len(s.buf)), Length: uint32(len(raw) + 1)} //nolint:gosec // a record is far below 4 GiB
+	ref := detect.Ref{Log: s.log, Offset: s.base + int64(len(s.buf)), Length: uint32(len(raw) + 1)} // a record is far below 4 GiB
 	s.buf = append(append(s.buf, kind), raw...)
 	return ref, nil
 }
@@ -62,10 +61,12 @@ func (s *spool) read(ref detect.Ref) (kind byte, raw []byte, err error) {
 }
 
 func (s *spool) close() error {
-	if s.file == nil {
+	f := s.file
+	s.file, s.buf = nil, nil
+	if f == nil {
 		return nil
 	}
-	return closeTemp(s.file)
+	return closeTemp(f)
 }
 
 // tempFile makes a file that only we can read and, where the system allows it,
@@ -91,14 +92,12 @@ func spaceError(err error) error {
 	return fmt.Errorf("write a temporary file (set TMPDIR to a folder with more space): %w", err)
 }
 
-var _ io.Closer = (*spools)(nil)
-
 // spools are the spools of all workers.
 type spools []*spool
 
-func (s *spools) Close() error {
-	var errs []error
-	for _, sp := range *s {
+func (s spools) close() error {
+	errs := make([]error, 0, len(s))
+	for _, sp := range s {
 		errs = append(errs, sp.close())
 	}
 	return errors.Join(errs...)

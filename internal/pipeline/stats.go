@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/debutsec/debut/cloudtrail"
-	"github.com/debutsec/debut/detect"
 )
 
 // examples is how many problems of one code are kept by name.
@@ -23,11 +22,10 @@ type Stats struct {
 	Outside         int64     // records at or after Config.To, not looked at
 	Duplicates      int64     // records whose account and eventID had been read before
 	DuplicatesExact bool      // false: Duplicates is an estimate
-	Conflicts       int64     // events, among hits, of which unequal copies were read
 	Zones           []Zone    // by account and region
+	MoreZones       int64     // records of accounts and regions that are too many to list
 	Problems        []ProblemCount
 	Rules           []RuleStats // by index in the engine
-	Capped          []detect.Capped
 
 	problems map[string]*ProblemCount
 }
@@ -35,11 +33,14 @@ type Stats struct {
 // RuleStats counts what became of one rule's findings.
 type RuleStats struct {
 	Findings   int64 // after reduction
+	Conflicts  int64 // findings on an event of which unequal copies were read: one was taken
 	Learned    int64 // began before T0
 	Suppressed int64 // stand behind another finding of their group
 	Alerts     int64 // withheld ones included
 	Withheld   int64 // over max_signals and kept
 	Dropped    int64 // over max_signals and only counted
+	Capped     int64 // intervals with more than max_signals
+	Untold     int64 // principals, by interval, of whose findings none was let through
 	Cold       int64 // alerts whose history window is covered under 95 %
 	Excess     int64 // combinations over 10,000 of one event
 }
@@ -95,12 +96,13 @@ func (s *Stats) add(o cloudtrail.Summary) {
 	s.InBytes += o.InBytes
 }
 
-func (s *Stats) seen(t time.Time) {
-	if s.First.IsZero() || t.Before(s.First) {
-		s.First = t
+// seen widens First and Last.
+func (s *Stats) seen(first, last time.Time) {
+	if s.First.IsZero() || first.Before(s.First) {
+		s.First = first
 	}
-	if s.Last.IsZero() || t.After(s.Last) {
-		s.Last = t
+	if s.Last.IsZero() || last.After(s.Last) {
+		s.Last = last
 	}
 }
 
@@ -110,8 +112,7 @@ func (s *Stats) merge(o *Stats) {
 	s.Objects += o.Objects
 	s.Outside += o.Outside
 	if !o.First.IsZero() {
-		s.seen(o.First)
-		s.seen(o.Last)
+		s.seen(o.First, o.Last)
 	}
 	for code, c := range o.problems {
 		have := s.problems[code]

@@ -1,7 +1,6 @@
 package pipeline_test
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -20,10 +19,11 @@ func TestStrict(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	text := strings.Replace(record(1, at, "ana", "SendCommand", false), `"userName"`, `"userName":"bo","userName"`, 1)
+	text := `{"eventVersion":"1.11","userIdentity":{"type":"IAMUser","userName":"one","userName":"two"},"eventTime":"` + at.Format(time.RFC3339) +
+		`","eventSource":"ssm.amazonaws.com","eventName":"SendCommand","eventID":"1","recipientAccountId":"111122223333"}`
 	for _, strict := range []bool{false, true} {
 		// Past To nothing but the reading is done.
-		res, err := pipeline.Run(t.Context(), pipeline.Config{Engine: e, Catalogue: cat, Workers: 1, Strict: strict, To: at}, objects([]string{text}))
+		res, err := pipeline.Run(t.Context(), pipeline.Config{Engine: e, Catalogue: cat, Workers: 1, Strict: strict, To: at}, objects(text))
 		if err != nil {
 			t.Fatal(err)
 		}

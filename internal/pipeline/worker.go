@@ -8,7 +8,6 @@ import (
 	"hash/maphash"
 	"io"
 	"sync/atomic"
-	"time"
 
 	"github.com/debutsec/debut/cloudtrail"
 	"github.com/debutsec/debut/detect"
@@ -32,15 +31,18 @@ type worker struct {
 	event   *cloudtrail.Event
 	matcher *detect.Matcher
 	fold    *detect.Fold
-	sorter  *sorter
+	sorter  *sorter[detect.Hit]
 	spool   *spool
 	folds   int // episodes before the fold is drained
 
 	coverage   *coverage
+	zone       zoneFields
 	duplicates *duplicates
 	stats      Stats
+	first      int64 // earliest and latest event time; first > last: none
+	last       int64
 	seed       maphash.Seed
-	latest     int64 // events at or after it are outside
+	end        int64 // events at or after it are outside
 
 	name    string // of the object being read
 	current current
@@ -85,15 +87,18 @@ func (r *run) newWorker(index uint32) *worker {
 		matcher:    r.cfg.Engine.NewMatcher(),
 		fold:       r.cfg.Engine.NewFold(),
 		folds:      r.foldBudget(),
-		sorter:     &sorter{dir: r.cfg.TempDir, limit: r.hitBudget(), compare: (*detect.Hit).Compare},
+		sorter:     &sorter[detect.Hit]{dir: r.cfg.TempDir, limit: r.hitBudget(), codec: hitCodec, compare: (*detect.Hit).Compare},
 		spool:      &spool{log: index, dir: r.cfg.TempDir},
 		coverage:   newCoverage(),
+		zone:       newZoneFields(r.cfg.Catalogue),
 		duplicates: newDuplicates(duplicateSlots),
+		first:      maxTime,
+		last:       minTime,
 		seed:       r.seed,
-		latest:     maxTime,
+		end:        maxTime,
 	}
 	if !r.cfg.To.IsZero() {
-		w.latest = r.cfg.To.UnixNano()
+		w.end = r.cfg.To.UnixNano()
 	}
 	return w
 }
@@ -103,39 +108,42 @@ func (r *run) newWorker(index uint32) *worker {
 func (w *worker) object(ctx context.Context, o Object) error {
 	w.stats.Objects++
 	w.name = o.Name
+	broken, err := w.decode(ctx, o)
+	if broken && o.HasKey && !o.Key.Digest() {
+		w.coverage.fail(&o.Key)
+	}
+	if p := w.cfg.Progress; p != nil {
+		p.Objects.Add(1)
+	}
+	return err
+}
+
+// decode reports whether the object could not be read whole.
+func (w *worker) decode(ctx context.Context, o Object) (broken bool, err error) {
+	problem := func(p cloudtrail.Problem) error {
+		broken = broken || p.Rejected
+		w.stats.problem(p, w.cfg.Problem)
+		return nil
+	}
 	rc, err := o.Open()
 	if err != nil {
 		w.stats.Rejected++
-		w.stats.problem(cloudtrail.Problem{Input: o.Name, Rejected: true, Code: "unreadable", Message: err.Error()}, w.cfg.Problem)
-		return nil
+		return true, problem(cloudtrail.Problem{Input: o.Name, Rejected: true, Code: "unreadable", Message: err.Error()})
 	}
 	defer func() { _ = rc.Close() }() // only read from
-	broken := false
 	var in io.Reader = rc
 	if w.cfg.Progress != nil {
 		in = &countingReader{rc, &w.cfg.Progress.InBytes}
 	}
-	sum, err := w.decoder.Decode(ctx, o.Name, in, cloudtrail.Visitor{
-		Record:   w.record,
-		Document: w.document,
-		Problem: func(p cloudtrail.Problem) error {
-			broken = broken || p.Rejected
-			w.stats.problem(p, w.cfg.Problem)
-			return nil
-		},
-	})
+	sum, err := w.decoder.Decode(ctx, o.Name, in, cloudtrail.Visitor{Record: w.record, Document: w.document, Problem: problem})
 	w.stats.add(sum)
-	if broken && o.HasKey {
-		w.coverage.zone(o.Key.Account, o.Key.Region).unreadable++
-	}
 	if p := w.cfg.Progress; p != nil {
-		p.Objects.Add(1)
 		p.Records.Add(sum.Records + sum.Documents)
 	}
 	if err != nil {
-		return fmt.Errorf("read %s: %w", o.Name, err)
+		return broken, fmt.Errorf("read %s: %w", o.Name, err)
 	}
-	return nil
+	return broken, nil
 }
 
 // countingReader tells how far a long input has been read.
@@ -155,46 +163,49 @@ func (w *worker) record(rec *cloudtrail.Record) error {
 	if !ok {
 		return nil // the decoder rejects such records
 	}
-	account := rec.Value(cloudtrail.RecipientAccountID)
-	id := rec.Value(cloudtrail.EventID)
-	if id == nil {
-		id = rec.Raw()
+	w.event.Reset(rec)
+	account, region := rec.Text(cloudtrail.RecipientAccountID), rec.Text(cloudtrail.AWSRegion)
+	id := rec.Text(cloudtrail.EventID)
+	if id == "" {
+		w.duplicates.add(maphash.Bytes(w.seed, rec.Raw()))
+	} else {
+		w.duplicates.add(maphash.String(w.seed, account)*3 ^ maphash.String(w.seed, id))
 	}
-	w.duplicates.add(maphash.Bytes(w.seed, account)*3 ^ maphash.Bytes(w.seed, id))
-	w.coverage.note(rec.Text(cloudtrail.RecipientAccountID), rec.Text(cloudtrail.AWSRegion), t.UnixNano())
-	w.stats.seen(t)
-	if t.UnixNano() >= w.latest {
-		w.stats.Outside++
+	if account == "" {
+		account, region = w.zone.of(w.event)
+	}
+	if !w.seen(account, region, t.UnixNano()) {
 		return nil
 	}
-	w.event.Reset(rec)
 	return w.match(w.event, kindRecord, rec.Raw())
 }
 
 func (w *worker) document(raw []byte) error {
 	ev, err := ecs.ParseJSON(w.cfg.Catalogue, raw)
 	if err != nil {
+		w.stats.Documents-- // the decoder has counted it
 		w.stats.Rejected++
 		w.stats.problem(cloudtrail.Problem{Input: w.name, Rejected: true, Code: "bad-document", Message: err.Error()}, w.cfg.Problem)
-		return nil
+		return nil //nolint:nilerr // told as a problem
 	}
-	t := ev.Time()
 	id := ev.ID()
 	w.duplicates.add(maphash.Bytes(w.seed, id[:]))
-	w.coverage.note(w.text(ev, "cloud.account.id"), w.text(ev, "cloud.region"), t.UnixNano())
-	w.stats.seen(t)
-	if t.UnixNano() >= w.latest {
-		w.stats.Outside++
+	account, region := w.zone.of(ev)
+	if !w.seen(account, region, ev.Time().UnixNano()) {
 		return nil
 	}
 	return w.match(ev, kindDocument, raw)
 }
 
-func (w *worker) text(ev ecs.Event, field string) string {
-	if v := ev.Values(w.cfg.Catalogue.Resolve(field)); len(v) > 0 {
-		return v[0]
+// seen notes an event and reports whether it is to be looked at.
+func (w *worker) seen(account, region string, t int64) bool {
+	w.coverage.note(account, region, t)
+	w.first, w.last = min(w.first, t), max(w.last, t)
+	if t >= w.end {
+		w.stats.Outside++
+		return false
 	}
-	return ""
+	return true
 }
 
 func (w *worker) match(ev ecs.Event, kind byte, raw []byte) error {
@@ -233,12 +244,15 @@ func (w *worker) drain() error {
 	return nil
 }
 
-// minTime and maxTime bound event times in nanoseconds.
-const (
-	minTime = -1 << 63
-	maxTime = 1<<63 - 1
-)
+// finish ends the reading and gives back what only reading needs.
+func (w *worker) finish() error {
+	if w.first <= w.last {
+		w.stats.First, w.stats.Last = at(w.first), at(w.last)
+	}
+	err := w.drain()
+	w.fold = nil
+	w.decoder = cloudtrail.Decoder{}
+	return err
+}
 
 var _ detect.Keeper = (*current)(nil)
-
-func at(nanoseconds int64) time.Time { return time.Unix(0, nanoseconds).UTC() }

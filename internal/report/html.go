@@ -14,7 +14,7 @@ import (
 )
 
 //go:embed page.html
-var pageSource string //nolint:gochecknoglobals // an embedded file
+var pageSource string
 
 // A page is what the template shows. The template passes every text through Safe,
 // and html/template escapes it for where it stands.

@@ -71,14 +71,6 @@ func (s *Scan) notified() iter.Seq2[*alert.Alert, error] {
 	}
 }
 
-// rule returns the name of the rule with that index in the engine.
-func (s *Scan) rule(index int32) string {
-	if index < 0 || int(index) >= len(s.Rules) {
-		return "rule " + count(int64(index))
-	}
-	return s.Rules[index].title()
-}
-
 func (r RuleLine) title() string { return cmp.Or(r.Name, r.ID) }
 
 // worst returns at most limit of the alerts that notify, the most severe and among

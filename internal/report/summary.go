@@ -10,7 +10,6 @@ import (
 	"charm.land/lipgloss/v2"
 
 	"github.com/debutsec/debut/cloudtrail"
-	"github.com/debutsec/debut/detect"
 	"github.com/debutsec/debut/internal/pipeline"
 	"github.com/debutsec/debut/query"
 )
@@ -102,8 +101,8 @@ func inputLines(s *Scan) []string {
 		}
 		lines = append(lines, about+plural(st.Duplicates, "duplicate")+" left out")
 	}
-	if st.Conflicts > 0 {
-		lines = append(lines, plural(st.Conflicts, "event")+" read in copies that differ; one of them was taken")
+	if n := sum(ruleTallies(s, func(r pipeline.RuleStats) int64 { return r.Conflicts })); n > 0 {
+		lines = append(lines, plural(n, "finding")+" on an event read in copies that differ; one of them was taken")
 	}
 	if st.Outside > 0 {
 		lines = append(lines, plural(st.Outside, "record")+" after the end of the time looked at")
@@ -280,21 +279,18 @@ func noteLines(s *Scan) []string {
 // cappedLines tells of max_signals: by rule, with whom it hit.
 func cappedLines(s *Scan) []string {
 	var lines []string
-	limits := tallies(s.Stats.Capped, func(c detect.Capped) (string, int64) { return s.rule(c.Rule), c.Withheld })
-	for _, t := range limits {
-		var intervals, untold int64
-		for _, c := range s.Stats.Capped {
-			if s.rule(c.Rule) == t.Name {
-				intervals++
-				untold += c.Untold
-			}
+	for i := range s.Rules {
+		r := &s.Rules[i]
+		if r.Stats.Capped == 0 {
+			continue
 		}
-		text := fmt.Sprintf("%s: %s withheld over max_signals in %s", t.Name, plural(t.Count, "alert"), plural(intervals, "interval"))
-		if mine := s.sums.heldOf[t.Name]; len(mine) > 0 {
+		text := fmt.Sprintf("%s: %s withheld over max_signals in %s", r.title(),
+			plural(r.Stats.Withheld+r.Stats.Dropped, "alert"), plural(r.Stats.Capped, "interval"))
+		if mine := s.sums.heldOf[r.title()]; len(mine) > 0 {
 			text += ", of " + names(mine.tallies(), 3)
 		}
-		if untold > 0 {
-			text += "; " + plural(untold, "principal") + " of an interval told of by no alert at all"
+		if r.Stats.Untold > 0 {
+			text += "; " + plural(r.Stats.Untold, "principal") + " of an interval told of by no alert at all"
 		}
 		lines = append(lines, text)
 	}
