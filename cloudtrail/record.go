@@ -2,6 +2,7 @@ package cloudtrail
 
 import (
 	"bytes"
+	"strings"
 	"time"
 
 	"github.com/debutsec/debut/internal/rawjson"
@@ -66,13 +67,12 @@ const (
 	DigestS3Object
 	PreviousDigestHashValue
 	LogFiles
+	Timestamp // @timestamp, which some shippers move eventTime to
 	numMembers
 )
 
 // memberNames is indexed by Member.
-//
-//nolint:gochecknoglobals // a constant table
-var memberNames = [numMembers]string{
+var memberNames = [numMembers]string{ //nolint:gochecknoglobals // a constant table
 	"eventVersion", "eventTime", "userIdentity", "eventSource", "eventName", "awsRegion",
 	"sourceIPAddress", "userAgent", "errorCode", "errorMessage", "requestParameters",
 	"responseElements", "additionalEventData", "requestID", "eventID", "eventType", "apiVersion",
@@ -80,7 +80,7 @@ var memberNames = [numMembers]string{
 	"vpcEndpointId", "vpcEndpointAccountId", "serviceEventDetails", "managementEvent",
 	"eventCategory", "insightDetails", "addendum", "sessionCredentialFromConsole",
 	"edgeDeviceDetails", "tlsDetails", "eventContext", "awsAccountId", "digestStartTime",
-	"digestEndTime", "digestS3Object", "previousDigestHashValue", "logFiles",
+	"digestEndTime", "digestS3Object", "previousDigestHashValue", "logFiles", "@timestamp",
 }
 
 // String returns the member's name in the record.
@@ -110,11 +110,15 @@ func (r *Record) Text(m Member) string {
 	return rawjson.String(v)
 }
 
-// EventTime returns the record's time in UTC; ok is false if it is missing or not
-// a time.
+// EventTime returns the record's time in UTC: its eventTime, or @timestamp where a
+// shipper has moved it. ok is false if it is missing or not a time.
 func (r *Record) EventTime() (t time.Time, ok bool) {
 	if !r.timed {
-		r.time, r.timeOK = parseTime(r.Text(EventTime))
+		text := r.Text(EventTime)
+		if r.Value(EventTime) == nil {
+			text = r.Text(Timestamp)
+		}
+		r.time, r.timeOK = parseTime(text)
 		r.timed = true
 	}
 	return r.time, r.timeOK
@@ -187,18 +191,21 @@ func (r *Record) Parse(b []byte) (int, error) {
 // memberOf finds the member with that name as spelt between the quotes. A name can
 // be spelt with escapes.
 func memberOf(name []byte) (Member, bool) {
-	if bytes.IndexByte(name, '\\') >= 0 {
-		name = rawjson.Unquote(nil, append(append([]byte{'"'}, name...), '"'))
-	}
-	if len(name) >= len(membersByLength) {
-		return 0, false
-	}
-	for _, m := range membersByLength[len(name)] {
-		if string(name) == memberNames[m] {
-			return m, true
+	if len(name) < len(membersByLength) {
+		for _, m := range membersByLength[len(name)] {
+			if string(name) == memberNames[m] {
+				return m, true
+			}
 		}
 	}
-	return 0, false
+	if bytes.IndexByte(name, '\\') < 0 {
+		return 0, false
+	}
+	text := rawjson.Unquote(nil, append(append([]byte{'"'}, name...), '"'))
+	if bytes.IndexByte(text, '\\') >= 0 {
+		return 0, false // no name has one
+	}
+	return memberOf(text)
 }
 
 // membersByLength finds a name among the few that are as long, faster than a map.
@@ -209,8 +216,8 @@ var membersByLength = func() (table [32][]Member) { //nolint:gochecknoglobals //
 	return table
 }()
 
-// parseTime reads an eventTime: 2006-01-02T15:04:05Z in every record seen, any
-// RFC 3339 time otherwise.
+// parseTime reads an eventTime: 2006-01-02T15:04:05Z as CloudTrail writes it, any
+// RFC 3339 time, or 2006-01-02 15:04:05.000 in UTC as CloudTrail Lake prints it.
 func parseTime(s string) (time.Time, bool) {
 	if len(s) == 20 && s[4] == '-' && s[7] == '-' && s[10] == 'T' && s[13] == ':' && s[16] == ':' && s[19] == 'Z' {
 		year, ok1 := digits(s[0:4])
@@ -223,6 +230,13 @@ func parseTime(s string) (time.Time, bool) {
 			hour < 24 && minute < 60 && second < 60 && sane(year) {
 			return time.Date(year, time.Month(month), day, hour, minute, second, 0, time.UTC), true
 		}
+	}
+	if len(s) > 11 && s[10] == ' ' {
+		clock := strings.TrimSuffix(s[11:], " UTC")
+		if !strings.ContainsAny(clock, "Zz+-") {
+			clock += "Z"
+		}
+		s = s[:10] + "T" + clock
 	}
 	t, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil || !sane(t.Year()) {
