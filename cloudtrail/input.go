@@ -20,6 +20,9 @@ func (e *inputError) Error() string { return e.message }
 // input may be as repetitive as it likes.
 const ratioFrom = 64 << 20
 
+// maxWindow is how much zstd may ask for; the zstd tool's own limit.
+const maxWindow = 128 << 20
+
 // An input decompresses what it reads, as the content tells, and holds it to the
 // limits. It is kept, with its buffers and decompressors, from one input to the next.
 type input struct {
@@ -43,22 +46,34 @@ const (
 	zstandard
 )
 
+// formatOf tells by its beginning how data is compressed.
+func formatOf(head []byte) format {
+	switch {
+	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
+		return gzipped
+	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}), // a frame
+		len(head) >= 4 && head[0]&0xf0 == 0x50 && bytes.Equal(head[1:4], []byte{0x2a, 0x4d, 0x18}): // a frame to be skipped
+		return zstandard
+	}
+	return plain
+}
+
 // open begins another input. What is wrong with it shows when it is read.
 func (in *input) open(r io.Reader, limits Limits) {
 	in.src.reset(r)
 	in.limits, in.format, in.out, in.member, in.err = limits, plain, 0, false, nil
+	in.format = formatOf(in.src.peek(4))
 	var err error
-	switch head := in.src.peek(4); {
-	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
-		in.format = gzipped
+	switch in.format {
+	case plain:
+	case gzipped:
 		if in.gzip == nil {
 			in.gzip = new(inflate.Decoder)
 		}
 		in.gzip.Reset()
-	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		in.format = zstandard
+	case zstandard:
 		if in.zstd == nil {
-			in.zstd, err = zstd.NewReader(&in.src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20), zstd.WithDecoderMaxWindow(64<<20))
+			in.zstd, err = zstd.NewReader(&in.src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
 		} else {
 			err = in.zstd.Reset(&in.src)
 		}
@@ -111,7 +126,7 @@ func (in *input) more(buf []byte) ([]byte, error) {
 // inflate decompresses gzip members, one behind the other.
 func (in *input) inflate(buf []byte) ([]byte, error) {
 	for {
-		if in.member && len(in.src.peek(1)) == 0 {
+		if in.member && !in.padding() {
 			return buf, in.src.err
 		}
 		out, n, err := in.gzip.Append(buf, in.src.unread())
@@ -134,6 +149,18 @@ func (in *input) inflate(buf []byte) ([]byte, error) {
 	}
 }
 
+// padding passes over zeros between members and behind the last one. It returns false
+// if nothing else follows.
+func (in *input) padding() bool {
+	for len(in.src.peek(1)) > 0 {
+		if in.src.unread()[0] != 0 {
+			return true
+		}
+		in.src.at++
+	}
+	return false
+}
+
 // judge holds what was read to the limits, and puts an error in words.
 func (in *input) judge(err error) error {
 	switch {
@@ -153,10 +180,12 @@ func (in *input) explain(err error) error {
 		return err
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return &inputError{"truncated", "the compressed data ends early: the file was cut off"}
-	case errors.Is(err, inflate.ErrChecksum):
-		return &inputError{"bad-checksum", "the checksum of the compressed data is wrong: its last records may be wrong too"}
-	case errors.Is(err, inflate.ErrHeader) && in.member:
-		return &inputError{"trailing-data", "there is something else behind the compressed data"}
+	case errors.Is(err, inflate.ErrChecksum), errors.Is(err, zstd.ErrCRCMismatch):
+		return &inputError{"bad-checksum", "the checksum of the compressed data is wrong: its records may be wrong too"}
+	case errors.Is(err, inflate.ErrHeader) && in.member, errors.Is(err, zstd.ErrMagicMismatch):
+		return &inputError{"trailing-data", "there is something else behind the compressed data: it was not read"}
+	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
+		return &inputError{"decompression-bomb", "the compressed data asks for too much memory: it was not read"}
 	}
 	return &inputError{"bad-compression", "the compressed data is damaged: " + err.Error()}
 }

@@ -1,6 +1,7 @@
 package cloudtrail
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -23,8 +24,8 @@ type Key struct {
 // ACCOUNT_KIND_REGION_YYYYMMDDTHHmmZ_…, of digests ACCOUNT_KIND_REGION_TRAIL_REGION_TIME.
 func ParseKey(name string) (Key, bool) {
 	parts := strings.FieldsFunc(name, func(r rune) bool { return r == '/' || r == '\\' })
-	for i := len(parts) - 1; i >= 0; i-- {
-		if parts[i] == "AWSLogs" {
+	for i, p := range slices.Backward(parts) {
+		if p == "AWSLogs" {
 			if k, ok := keyOf(parts[i+1:]); ok {
 				return k, true
 			}
