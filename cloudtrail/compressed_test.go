@@ -153,7 +153,7 @@ func TestCompressed(t *testing.T) {
 		"checksum":            {data: bytes.NewReader(damaged), codes: "bad-checksum", n: n},
 		"damaged":             {data: bytes.NewReader(badBlock), codes: "bad-compression", n: -1},
 		"garbage behind":      {data: bytes.NewReader(append(bytes.Clone(whole), "garbage"...)), codes: "trailing-data", n: n},
-		"a zero behind":       {data: bytes.NewReader(append(bytes.Clone(whole), 0)), codes: "trailing-data", n: n},
+		"zeros behind":        {data: bytes.NewReader(append(bytes.Clone(whole), 0, 0)), n: n},
 		"not gzip after all":  {data: strings.NewReader("\x1f\x8bnothing of the kind"), codes: "bad-compression"},
 		"reading fails":       {data: io.MultiReader(bytes.NewReader(whole[:len(whole)/2]), iotest.ErrReader(broken)), codes: "unreadable", n: -1},
 		"reading fails, zstd": {data: io.MultiReader(bytes.NewReader(zstandard[:len(zstandard)/2]), iotest.ErrReader(broken)), codes: "unreadable", n: -1},
