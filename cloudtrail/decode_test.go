@@ -78,6 +78,16 @@ func TestDecode(t *testing.T) {
 	}
 }
 
+// inputOf makes the input of a file of testdata/decode.
+func inputOf(t testing.TB, path string) string {
+	t.Helper()
+	ar, err := txtar.ParseFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fixture{t, ar}.file("input")
+}
+
 // transcript prints what a Visitor gets, in order, and the summary. Offsets are counted from
 // shift.
 func transcript(t testing.TB, r io.Reader, strict bool, shift int64) string {

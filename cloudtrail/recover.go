@@ -17,9 +17,13 @@ import (
 // reach is how far around the beginning of an object the search looks.
 const reach = 64
 
-// maxAgain is how many values in a row may break at one place, before the search goes on
-// there: values inside one another, which would be parsed over and over.
-const maxAgain = 16
+// Values inside one another break at one place, and are parsed over and over until the
+// search gets there. An input may waste that many bytes so; from then on it goes there at
+// once when maxAgain values in a row broke.
+const (
+	maxWaste = 256 << 20
+	maxAgain = 16
+)
 
 // recover reports what is wrong with the value at pos, and moves pos to where the next
 // record begins.
@@ -28,7 +32,9 @@ func (s *scanner) recover(err error) error {
 	from := 1
 	if s.offset(broke) == s.failed {
 		// Inside of what is reported already.
-		if s.again++; s.again >= maxAgain {
+		s.again++
+		s.waste += int64(broke)
+		if s.again >= maxAgain && s.waste > maxWaste {
 			from = max(broke, 1)
 		}
 	} else {
@@ -87,7 +93,14 @@ func (s *scanner) resume(from int) {
 			continue
 		}
 		before := s.buf[s.pos-back : s.pos]
-		if s.pos >= len(s.buf) || begins(before, s.buf[s.pos:], opening, s.opening) {
+		switch {
+		case s.pos >= len(s.buf):
+			return
+		case bytes.HasSuffix(before, []byte("\n\"")): // the text of a record
+			s.pos--
+			s.unwind = true
+			return
+		case begins(before, s.buf[s.pos:], opening, s.opening, s.former):
 			s.unwind = bytes.HasSuffix(before, []byte("\n"))
 			return
 		}
@@ -114,8 +127,6 @@ func begins(before, at []byte, openings ...[]byte) bool {
 	switch prev {
 	case '}':
 		return true
-	case ':':
-		return false
 	case ',', '[':
 		if _, ok := memberOf(name[1 : len(name)-1]); ok {
 			return true
@@ -127,7 +138,7 @@ func begins(before, at []byte, openings ...[]byte) bool {
 		}
 		return false
 	}
-	return string(name) == `"eventVersion"` // as behind the time of an export's line
+	return string(name) == `"eventVersion"` // as behind the time of an export's line, or in a wrapper
 }
 
 // firstName returns the first name, with its quotes, of the object that b begins with,

@@ -22,9 +22,11 @@ type scanner struct {
 
 	items   int64  // values met, for Problem.Record
 	opening []byte // the first name, with its quotes, of the objects of the list being read
+	former  []byte // the same of the list before
 
 	failed   int64 // where the last broken value broke; -1: nowhere, or a record was read since
 	again    int   // how many values in a row broke there
+	waste    int64 // bytes parsed for nothing
 	lost     bool  // the last value was broken: what surrounds it may be missing
 	unwind   bool  // pos is at the beginning of a line, behind something broken: outside of any list
 	disjoint bool  // something was broken: commas and brackets may be left over
@@ -190,6 +192,7 @@ func listNamed(name []byte) (list, bool) {
 // stream reads the list at pos, and the rest of the objects that are open around it:
 // other members are passed over, other lists are read too.
 func (s *scanner) stream(l list, open, depth int) error {
+	at, record := s.offset(0), false
 	s.pos++
 	if err := s.array(l, depth); err != nil {
 		return err
@@ -210,53 +213,57 @@ func (s *scanner) stream(l list, open, depth int) error {
 		if c, ok = s.peek(); !ok || c != '"' {
 			return nil
 		}
-		l, found, err := s.member()
-		switch {
-		case err != nil:
+		var err error
+		if l, record, err = s.member(record); err != nil {
 			return s.recover(err)
-		case found:
+		}
+		if l.name != "" {
 			s.pos++
 			if err := s.array(l, depth); err != nil {
 				return err
 			}
 		}
 	}
+	if record {
+		return s.problemAt(at, true, "not-a-record", "a list with members of a record behind it: only the list was read")
+	}
 	return nil
 }
 
-// member passes over the member of an object at pos. If it is a list of records, pos is
-// left at its beginning.
-func (s *scanner) member() (l list, found bool, err error) {
+// member passes over the member of an object at pos. If it is a list of records, l is not
+// empty and pos is left at its beginning. Record is set if its name tells a record.
+func (s *scanner) member(record bool) (l list, _ bool, err error) {
 	end, err := s.skip(0, s.limits.Record)
 	if err != nil {
-		return l, false, err
+		return l, record, err
 	}
-	l, found = listNamed(s.buf[s.pos : s.pos+end])
+	name := s.buf[s.pos : s.pos+end]
+	l, found := listNamed(name)
+	if m, _ := memberOf(name[1 : end-1]); m == EventTime {
+		record = true
+	}
 	c, i, ok := s.next(end, s.limits.Record)
-	if !ok {
-		return l, false, rawjson.ErrTruncated
-	}
-	if c != ':' {
-		return l, false, &rawjson.SyntaxError{Offset: i, Msg: "expected ':' after a member name"}
+	if ok && c != ':' {
+		return list{}, record, &rawjson.SyntaxError{Offset: i, Msg: "expected ':' after a member name"}
 	}
 	if c, i, ok = s.next(i+1, s.limits.Record); !ok {
-		return l, false, rawjson.ErrTruncated
+		return list{}, record, rawjson.ErrTruncated
 	}
 	if found && c == '[' {
 		s.pos += i
-		return l, true, nil
+		return l, record, nil
 	}
 	if i, err = s.skip(i, s.limits.Record); err == nil {
 		s.pos += i
 	}
-	return l, false, err
+	return list{}, record, err
 }
 
 // array reads the elements of a list from pos on, to its end or the input's.
 func (s *scanner) array(l list, depth int) error {
 	outer := s.opening
 	s.opening = []byte(l.opening)
-	defer func() { s.opening = outer }()
+	defer func() { s.former, s.opening = s.opening, outer }()
 	ready := true // for an element: none since the last comma
 	for !s.unwind {
 		c, ok := s.peek()

@@ -32,7 +32,11 @@ func (s *scanner) line() error {
 		return s.csv(header)
 	}
 	s.items++
-	if err := s.reject(0, "not-cloudtrail", "neither JSON nor a CloudWatch Logs export; what follows was searched for records"); err != nil {
+	message := "neither JSON nor a CloudWatch Logs export"
+	if bytes.IndexByte(text[:min(len(text), 512)], 0) >= 0 {
+		message = "binary data"
+	}
+	if err := s.reject(0, "not-cloudtrail", message+"; what follows was searched for records"); err != nil {
 		return err
 	}
 	s.resume(1)
@@ -51,8 +55,8 @@ func (s *scanner) foreign() string {
 	if s.depth > 0 {
 		return ""
 	}
-	s.have(265)
-	head := s.buf[s.pos:]
+	s.have(512)
+	head := s.buf[s.pos:min(s.pos+512, len(s.buf))]
 	for _, kind := range [...]struct{ magic, message string }{
 		{"PK\x03\x04", "a zip archive: unpack it first"},
 		{"PAR1", "a Parquet file: export it as JSON"},
@@ -68,11 +72,8 @@ func (s *scanner) foreign() string {
 			return kind.message
 		}
 	}
-	switch {
-	case len(head) >= 262 && string(head[257:262]) == "ustar":
+	if len(head) >= 262 && string(head[257:262]) == "ustar" && bytes.IndexByte(head[:257], 0) >= 0 {
 		return "a tar archive: unpack it first"
-	case bytes.IndexByte(head, 0) >= 0 && bytes.IndexByte(head, '{') < 0:
-		return "binary data, not CloudTrail"
 	}
 	return ""
 }
