@@ -18,6 +18,10 @@ type Record struct {
 
 	time          time.Time // eventTime, once asked for
 	timed, timeOK bool
+
+	// follows is what followed each member in the records before, and numMembers
+	// the beginning: producers write their members in one order.
+	follows [numMembers + 1]Member
 }
 
 // span is a half-open range of raw; end 0 means absent.
@@ -139,7 +143,7 @@ func (r *Record) DuplicateNames() bool { return r.dup }
 // top-level members stand. It fails if the text is not an object; the error is
 // [rawjson.ErrTruncated] if b ends inside it.
 func (r *Record) Parse(b []byte) (int, error) {
-	*r = Record{}
+	*r = Record{follows: r.follows}
 	if len(b) == 0 {
 		return 0, rawjson.ErrTruncated
 	}
@@ -151,13 +155,25 @@ func (r *Record) Parse(b []byte) (int, error) {
 		r.raw = b[:i+1]
 		return i + 1, nil
 	}
-	for {
-		name := i
+	for last := numMembers; ; {
+		var m Member
+		var known bool
 		var err error
-		if i, err = rawjson.SkipString(b, name); err != nil {
-			return i, err
+		if n := r.isNext(b[i:], last); n > 0 {
+			m, known = r.follows[last], true
+			i += n
+		} else {
+			name := i
+			if i, err = rawjson.SkipString(b, name); err != nil {
+				return i, err
+			}
+			if m, known = memberOf(b[name+1 : i-1]); known {
+				r.follows[last] = m
+			}
 		}
-		m, known := memberOf(b[name+1 : i-1])
+		if known {
+			last = m
+		}
 		if i = rawjson.Space(b, i); i >= len(b) {
 			return i, rawjson.ErrTruncated
 		}
@@ -186,6 +202,17 @@ func (r *Record) Parse(b []byte) (int, error) {
 			return i, &rawjson.SyntaxError{Offset: i, Msg: "expected ',' or the end of the record"}
 		}
 	}
+}
+
+// isNext returns the length of the name that b begins with, quotes included, if it is
+// the one that followed the last member before; else 0.
+func (r *Record) isNext(b []byte, last Member) int {
+	name := memberNames[r.follows[last]]
+	end := len(name) + 1
+	if len(b) > end && b[0] == '"' && b[end] == '"' && string(b[1:end]) == name {
+		return end + 1
+	}
+	return 0
 }
 
 // memberOf finds the member with that name as spelt between the quotes. A name can
