@@ -124,9 +124,9 @@ var computed = map[string]reader{
 	"aws.cloudtrail.flattened.digest":          fromDocument("aws.cloudtrail.flattened.digest"),
 	"aws.cloudtrail.flattened.insight_details": fromDocument("aws.cloudtrail.flattened.insight_details"),
 	"aws.cloudtrail.management_event":          move("managementEvent"),
-	"aws.cloudtrail.resources.account_id":      resourceField(func(r *resource) []byte { return r.account }),
-	"aws.cloudtrail.resources.arn":             resourceField(func(r *resource) []byte { return r.arn }),
-	"aws.cloudtrail.resources.type":            resourceField(func(r *resource) []byte { return r.kind }),
+	"aws.cloudtrail.resources.account_id":      resourceField("aws.cloudtrail.resources.account_id", func(r *resource) []byte { return r.account }),
+	"aws.cloudtrail.resources.arn":             resourceField("aws.cloudtrail.resources.arn", func(r *resource) []byte { return r.arn }),
+	"aws.cloudtrail.resources.type":            resourceField("aws.cloudtrail.resources.type", func(r *resource) []byte { return r.kind }),
 	"aws.cloudtrail.shared_event_id":           (*Event).sharedEventID,
 	"aws.cloudtrail.tls_details.key_exchange": func(e *Event, dst []string) []string {
 		return e.scalars(dst, e.tls("keyExchange"))
@@ -402,9 +402,10 @@ func (e *Event) rendered(dst []string, m Member) []string {
 	if v == nil {
 		return dst
 	}
+	hide := e.hidden(m) // may make strings of its own
 	start := len(e.text)
 	var ok bool
-	if e.text, ok = e.render(e.text, v, e.hidden(m)); !ok {
+	if e.text, ok = e.render(e.text, v, hide); !ok {
 		return dst
 	}
 	return append(dst, e.made(start))

@@ -43,8 +43,9 @@ func (e *Event) fits(m Member) bool {
 	if len(v)*maxGrowth < maxFlattened {
 		return true
 	}
+	hide := e.hidden(m)
 	start := len(e.text)
-	text, _ := e.render(e.text, v, e.hidden(m))
+	text, _ := e.render(e.text, v, hide)
 	units := utf16Length(rawjson.View(text[start:]))
 	e.text = text[:start]
 	return units < maxFlattened

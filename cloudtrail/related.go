@@ -135,8 +135,12 @@ type resource struct {
 }
 
 // resourceField returns the reader of one part of all resources.
-func resourceField(part func(*resource) []byte) reader {
+func resourceField(name string, part func(*resource) []byte) reader {
+	odd := fromDocument(name)
 	return func(e *Event, dst []string) []string {
+		if k := kind(e.rec.Value(Resources)); k != '[' && k != 0 {
+			return odd(e, dst)
+		}
 		list := e.resourceList()
 		for i := range list {
 			dst = e.scalars(dst, part(&list[i]))
