@@ -79,7 +79,7 @@ func (b *builder) get(path string) any {
 }
 
 // text returns the first text at a path.
-func (b *builder) text(path string) string { return first(scalarTexts(b.get(path))) }
+func (b *builder) text(path string) string { return firstText(b.get(path)) }
 
 func (b *builder) values(name string) []string { return b.doc.Values(name) }
 
@@ -246,7 +246,7 @@ func (b *builder) texts() {
 		if o, ok := v.(*object); ok && len(o.names) == 0 {
 			continue // its only member was moved away
 		}
-		text := javaText(v)
+		text := string(appendJava(nil, v))
 		b.set(t.target, text)
 		if utf16Length(text) < maxFlattened {
 			b.set(t.flattened, flattened(v))
@@ -283,7 +283,7 @@ func (b *builder) resources() {
 			if v = scalar(v); v != nil {
 				fields[to] = v
 			}
-			return first(scalarTexts(v))
+			return firstText(v)
 		}
 		key := rename("ARN", "arn") + "_" + rename("accountId", "account_id") + "_" + rename("type", "type")
 		if !seen[key] {

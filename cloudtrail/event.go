@@ -104,7 +104,9 @@ func (e *Event) Values(f *ecs.Field) []string {
 	}
 	if c.gen != e.gen {
 		c.gen = e.gen
-		if e.rec.isDigest() { // rare, and nothing that rules are about
+		if e.rec.isDigest() || len(e.rec.raw) > largeRecord {
+			// Rare, and nothing that rules are about; or hostile: a document is
+			// built in one pass, however the record is nested.
 			c.values = fromDocument(cmp.Or(f.Of, f.Name))(e, c.values[:0])
 		} else {
 			c.values = c.read(e, c.values[:0])

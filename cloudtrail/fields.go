@@ -290,12 +290,18 @@ func (e *Event) notNo(dst []string, v []byte) []string {
 func present(v []byte) bool {
 	switch kind(v) {
 	case '{', '[':
-		for c := rawjson.Walk(v); c.Next(); {
-			if present(c.Value()) {
-				return true
-			}
+		if c := rawjson.Walk(v); c.Next() && isScalar(c.Value()) {
+			return true
 		}
-		return false
+		return prune(parseTree(v)) != nil
+	default:
+		return isScalar(v)
+	}
+}
+
+// isScalar reports whether v is a scalar that is not pruned.
+func isScalar(v []byte) bool {
+	switch kind(v) {
 	case '"':
 		return !empty(rawjson.String(v))
 	case '0', 't':

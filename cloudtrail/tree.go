@@ -30,26 +30,45 @@ func (o *object) get(name string) any {
 
 // parseTree builds the tree of JSON whose grammar has been checked.
 func parseTree(raw []byte) any {
-	switch kind(raw) {
+	v, _ := parseValue(raw, 0)
+	return v
+}
+
+// parseValue builds the tree of the value that begins at b[i], and returns the index
+// behind it. It sees every byte once, however deep they lie.
+func parseValue(b []byte, i int) (any, int) {
+	switch b[i] {
 	case '{':
 		o := &object{values: make(map[string]any)}
-		for c := rawjson.Walk(raw); c.Next(); {
-			name := strings.Clone(rawjson.String(c.Name()))
+		for i = rawjson.Space(b, i+1); b[i] != '}'; {
+			end, _ := rawjson.SkipString(b, i)
+			name := strings.Clone(rawjson.String(b[i:end]))
+			var v any
+			v, i = parseValue(b, rawjson.Space(b, rawjson.Space(b, end)+1))
 			if _, dup := o.values[name]; !dup {
 				o.names = append(o.names, name)
-				o.values[name] = parseTree(c.Value())
+				o.values[name] = v
+			}
+			if i = rawjson.Space(b, i); b[i] == ',' {
+				i = rawjson.Space(b, i+1)
 			}
 		}
 		o.parsed = len(o.names)
-		return o
+		return o, i + 1
 	case '[':
 		list := []any{}
-		for c := rawjson.Walk(raw); c.Next(); {
-			list = append(list, parseTree(c.Value()))
+		for i = rawjson.Space(b, i+1); b[i] != ']'; {
+			var v any
+			v, i = parseValue(b, i)
+			list = append(list, v)
+			if i = rawjson.Space(b, i); b[i] == ',' {
+				i = rawjson.Space(b, i+1)
+			}
 		}
-		return list
+		return list, i + 1
 	}
-	return ecs.Tree(raw)
+	end, _ := rawjson.Skip(b, i)
+	return ecs.Tree(b[i:end]), end
 }
 
 // prune removes what counts as no value: null, the strings that [empty] knows, and
@@ -157,30 +176,51 @@ func scalarTexts(v any) []string {
 	return ecs.Document{"": scalar(v)}.Values("")
 }
 
-// javaText returns v as Java prints it.
-func javaText(v any) string {
+// firstText returns the first of them, "" if there is none.
+func firstText(v any) string {
+	list, ok := v.([]any)
+	if !ok {
+		return first(scalarTexts(v))
+	}
+	for _, e := range list {
+		if s := firstText(e); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// appendJava appends v as Java prints it.
+func appendJava(dst []byte, v any) []byte {
 	switch v := v.(type) {
 	case *object:
 		names := slices.Clone(v.names)
 		mask := tableSize(v.parsed) - 1
 		slices.SortStableFunc(names, func(a, b string) int { return int(javaHash(a)&mask) - int(javaHash(b)&mask) })
-		members := make([]string, len(names))
+		dst = append(dst, '{')
 		for i, name := range names {
-			members[i] = name + "=" + javaText(v.values[name])
+			if i > 0 {
+				dst = append(dst, ", "...)
+			}
+			dst = append(append(dst, name...), '=')
+			dst = appendJava(dst, v.values[name])
 		}
-		return "{" + strings.Join(members, ", ") + "}"
+		return append(dst, '}')
 	case []any:
-		elements := make([]string, len(v))
+		dst = append(dst, '[')
 		for i, e := range v {
-			elements[i] = javaText(e)
+			if i > 0 {
+				dst = append(dst, ", "...)
+			}
+			dst = appendJava(dst, e)
 		}
-		return "[" + strings.Join(elements, ", ") + "]"
+		return append(dst, ']')
 	case string:
-		return v
+		return append(dst, v...)
 	case bool:
-		return strconv.FormatBool(v)
+		return strconv.AppendBool(dst, v)
 	case ecs.Number:
-		return string(appendJavaNumber(nil, string(v)))
+		return appendJavaNumber(dst, string(v))
 	}
-	return "null"
+	return append(dst, "null"...)
 }

@@ -99,7 +99,7 @@ func TestParseDocument(t *testing.T) {
 		`[1]`:                      "parse a document: it is not an object",
 		`"text"`:                   "parse a document: it is not an object",
 		`{"a":01}`:                 "parse a document: expected ',' or the end of the container at byte 6",
-		strings.Repeat("[", 1e6):   "parse a document: nested too deep at byte 512",
+		strings.Repeat("[", 1e6):   "parse a document: nested too deep at byte 128",
 		`{"a":"` + "\x01" + `"}`:   "parse a document: control character in a string at byte 6",
 		` {"a":1,"\u0061":2} `:     "",
 		`{"a":1E400,"b":-0,"c":1}`: "",

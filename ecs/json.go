@@ -48,34 +48,54 @@ func ParseDocument(raw []byte) (Document, error) {
 // Tree builds the tree of a JSON value whose grammar has been checked. Nothing of
 // raw is shared.
 func Tree(raw []byte) any {
-	switch {
-	case len(raw) == 0:
+	if len(raw) == 0 {
 		return nil
-	case raw[0] == '{':
+	}
+	v, _ := tree(raw, 0)
+	return v
+}
+
+// tree builds the tree of the value that begins at b[i], and returns the index behind
+// it. It sees every byte once, however deep they lie.
+func tree(b []byte, i int) (any, int) {
+	switch b[i] {
+	case '{':
 		m := make(map[string]any)
-		for c := rawjson.Walk(raw); c.Next(); {
-			name := rawjson.String(c.Name())
+		for i = rawjson.Space(b, i+1); b[i] != '}'; {
+			end, _ := rawjson.SkipString(b, i)
+			name := rawjson.String(b[i:end])
+			var v any
+			v, i = tree(b, rawjson.Space(b, rawjson.Space(b, end)+1))
 			if _, dup := m[name]; !dup {
-				m[strings.Clone(name)] = Tree(c.Value())
+				m[strings.Clone(name)] = v
+			}
+			if i = rawjson.Space(b, i); b[i] == ',' {
+				i = rawjson.Space(b, i+1)
 			}
 		}
-		return m
-	case raw[0] == '[':
+		return m, i + 1
+	case '[':
 		list := []any{}
-		for c := rawjson.Walk(raw); c.Next(); {
-			list = append(list, Tree(c.Value()))
+		for i = rawjson.Space(b, i+1); b[i] != ']'; {
+			var v any
+			v, i = tree(b, i)
+			list = append(list, v)
+			if i = rawjson.Space(b, i); b[i] == ',' {
+				i = rawjson.Space(b, i+1)
+			}
 		}
-		return list
-	case raw[0] == '"':
-		return strings.Clone(rawjson.String(raw))
-	case raw[0] == 't':
-		return true
-	case raw[0] == 'f':
-		return false
-	case raw[0] == 'n':
-		return nil
+		return list, i + 1
+	}
+	end, _ := rawjson.Skip(b, i)
+	switch raw := b[i:end]; raw[0] {
+	case '"':
+		return strings.Clone(rawjson.String(raw)), end
+	case 't', 'f':
+		return raw[0] == 't', end
+	case 'n':
+		return nil, end
 	default:
-		return Number(raw)
+		return Number(raw), end
 	}
 }
 

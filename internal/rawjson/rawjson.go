@@ -11,8 +11,10 @@ import (
 	"unsafe"
 )
 
-// MaxDepth is how deep arrays and objects may nest.
-const MaxDepth = 512
+// MaxDepth is how deep arrays and objects may nest. Whoever looks at everything in a
+// value with a [Cursor] passes over its end once for each level around it, so this
+// bounds what a hostile record costs; CloudTrail's own stay below 20.
+const MaxDepth = 128
 
 // ErrTruncated means that the text ended inside a value.
 var ErrTruncated = errors.New("unexpected end of JSON")

@@ -219,6 +219,9 @@ func FuzzSkip(f *testing.F) {
 		}
 		start := rawjson.Space(data, 0)
 		end, err := rawjson.Skip(data, start)
+		if err != nil && strings.Contains(err.Error(), "nested too deep") {
+			return // a limit of ours
+		}
 		ok := err == nil && rawjson.Space(data, end) == len(data)
 		if want := json.Valid(data); ok != want {
 			t.Fatalf("Skip says %v (%v), encoding/json says %v: %q", ok, err, want, data)
