@@ -217,6 +217,8 @@ var hostile = []string{
 	`{"\u0075serIdentity":{"\u0074ype":"IAM\u0055ser","\u0061rn":"arn:aws:iam::1:user/x"},"eventN\u0061me":"Get\u0055ser"}`,
 	`{"eventName":"A","eventName":"B","userIdentity":{"type":"Root","type":"IAMUser","arn":null,"arn":"x"},"userIdentity":{}}`,
 	`{"requestParameters":{"a":{"b":1},"a":{"b":2},"a.b":3,"a.b.c":4,"a":5}}`,
+	`{"requestParameters":{"a.b.c":1,"a.b":2,"a.bc":3,"a.c":{"d":[4,"-"]},"a":5,"a..b":6,"a.":7,"a.b.c":8}}`,
+	`{"requestParameters":{"a":{"b.c":1,"b":2,"b.":3},"a.b.d":4,".b":5,"..":6,"":{"a":7}}}`,
 	`{"requestParameters":{"a":[{"b":[1,{"c":2}]},{"b.c":3},"x",null,"none"],"":"empty",".":"dot","a..b":1}}`,
 	`{"requestParameters":{"a":{"":{"b":1}},"x":"-","y":["-","none",{"z":""}]}}`,
 	`{"requestParameters":{"n":1E400,"m":-0,"o":-0.0,"p":1e7,"q":0.0001,"r":12345678901234567890,"s":1.0,"t":5e-324}}`,

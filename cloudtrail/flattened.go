@@ -67,41 +67,44 @@ func (e *Event) find(dst []string, v []byte, path, hide string, depth int) []str
 		}
 		return dst
 	}
-	// The names that the path can begin with, in order of length: the first value
-	// of each.
-	type candidate struct {
-		length int
-		value  []byte
-	}
+	// The members that the path leads into, by the length of the name and by the
+	// name; of those of one name the first.
 	var space [4]candidate
 	found := space[:0]
-members:
 	for c := rawjson.Walk(v); c.Next(); {
 		name := rawjson.String(c.Name())
-		if !strings.HasPrefix(path, name) || len(name) < len(path) && path[len(name)] != '.' || hide != "" && name == hide {
+		if !begins(path, name) && !begins(name, path) || hide != "" && name == hide {
 			continue
 		}
-		at := len(found)
-		for i := range found {
-			if found[i].length == len(name) {
-				continue members
-			} else if found[i].length > len(name) {
-				at = min(at, i)
-			}
+		at, known := slices.BinarySearchFunc(found, name, candidate.compare)
+		if !known {
+			found = slices.Insert(found, at, candidate{name, c.Value()})
 		}
-		found = append(found, candidate{})
-		copy(found[at+1:], found[at:])
-		found[at] = candidate{len(name), c.Value()}
 	}
 	for _, c := range found {
 		switch k := kind(c.value); {
-		case c.length == len(path):
+		case len(c.name) >= len(path):
 			dst = e.leaves(dst, c.value, depth)
 		case (k == '[' || k == '{') && depth < maxFlattenedDepth:
-			dst = e.find(dst, c.value, path[c.length+1:], "", depth+1)
+			dst = e.find(dst, c.value, path[len(c.name)+1:], "", depth+1)
 		}
 	}
 	return dst
+}
+
+// A candidate is a member that a path can lead into.
+type candidate struct {
+	name  string
+	value []byte
+}
+
+// compare orders candidates. Those that a path begins with are shorter than it, and
+// begin with each other; those that go on where it ends are longer.
+func (c candidate) compare(name string) int { return strings.Compare(c.name, name) }
+
+// begins reports whether whole is begin, or goes on behind it with a dot.
+func begins(whole, begin string) bool {
+	return strings.HasPrefix(whole, begin) && (len(whole) == len(begin) || whole[len(begin)] == '.')
 }
 
 // leaves appends every leaf at or below v, a member at that depth: the members of an

@@ -23,7 +23,8 @@ type Number string
 // object come in order of their names. It returns nil if there is none.
 func (d Document) Values(name string) []string { return find(nil, map[string]any(d), name) }
 
-// find appends the leaves that name leads to, trying every way to read its dots.
+// find appends the leaves that name leads to, trying every way to read its dots and
+// those in the names of members.
 func find(dst []string, v any, name string) []string {
 	switch v := v.(type) {
 	case map[string]any:
@@ -39,6 +40,16 @@ func find(dst []string, v any, name string) []string {
 			default:
 				dst = find(dst, child, name[i+1:])
 			}
+		}
+		var longer []string // names that go on where name ends: a.b for a
+		for k := range v {
+			if len(k) > len(name) && k[len(name)] == '.' && k[:len(name)] == name {
+				longer = append(longer, k)
+			}
+		}
+		slices.Sort(longer)
+		for _, k := range longer {
+			dst = below(dst, v[k])
 		}
 	case []any:
 		for _, e := range v {

@@ -38,13 +38,13 @@ func TestValues(t *testing.T) {
 		"event.empty":    nil,
 		"event.blank":    {""},
 		"event.kind":     {"event"},
-		"event":          {"A", "", "user", "change"}, // by name, without what has no value
+		"event":          {"A", "", "user", "change", "event"}, // by name, without what has no value
 		"a.b":            {"1", "2", "true", "1.50", "dotted"},
 		"a.b.c":          {"true"},
 		"x.y.z.w":        {"deeper", "deep too", "deep"},
-		"x.y.z":          {"deeper"},
+		"x.y.z":          {"deeper", "deep too", "deep"},
 		"end.":           {"2", "1"},
-		"end":            {"2"},
+		"end":            {"2", "1"},
 		".":              {"nameless"},
 		"event.action.x": nil, "event.": nil, "nope": nil, "a.": nil, "..": nil,
 	} {
