@@ -42,6 +42,11 @@ type Event struct {
 	enr Enricher
 	rec *Record
 
+	// unusual says that values are read from the document: of a digest file, which
+	// no rule is about, and of a record larger than CloudTrail makes them, because a
+	// document takes one pass however the record is nested.
+	unusual bool
+
 	gen   uint32 // of the record; what carries another one is not of it
 	cells []cell // by ecs.Field.Index
 	text  []byte // strings made for this record; only ever appended to
@@ -75,12 +80,13 @@ func NewEvent(cat *ecs.Catalogue, enr Enricher) *Event { return &Event{cat: cat,
 // Reset makes e the view of r, which must stay valid and unchanged as long as e is used.
 func (e *Event) Reset(r *Record) {
 	e.rec = r
+	e.unusual = r.isDigest() || len(r.raw) > largeRecord
 	e.text = e.text[:0]
 	if cap(e.text) > maxText { // one giant must not keep its room for ever
 		e.text = nil
 	}
 	if e.gen++; e.gen == 0 { // after four thousand million records
-		*e = Event{cat: e.cat, enr: e.enr, rec: r, gen: 1}
+		*e = Event{cat: e.cat, enr: e.enr, rec: r, unusual: e.unusual, gen: 1}
 	}
 }
 
@@ -104,9 +110,7 @@ func (e *Event) Values(f *ecs.Field) []string {
 	}
 	if c.gen != e.gen {
 		c.gen = e.gen
-		if e.rec.isDigest() || len(e.rec.raw) > largeRecord {
-			// Rare, and nothing that rules are about; or hostile: a document is
-			// built in one pass, however the record is nested.
+		if e.unusual {
 			c.values = fromDocument(cmp.Or(f.Of, f.Name))(e, c.values[:0])
 		} else {
 			c.values = c.read(e, c.values[:0])
