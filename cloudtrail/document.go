@@ -91,10 +91,7 @@ func flattened(v any) any {
 }
 
 func (b *builder) time(r *Record) {
-	stamp := b.text("eventTime")
-	if r.isDigest() {
-		stamp = b.text("digestEndTime")
-	}
+	stamp := b.text(r.timeMember().String())
 	b.set("event.kind", "event")
 	if t, ok := parseTime(stamp); ok {
 		b.set("@timestamp", t.Format(ecs.TimeFormat))

@@ -90,8 +90,11 @@ func (e *Event) Reset(r *Record) {
 	}
 }
 
-// maxText is how much room for strings an Event keeps from one record to the next.
-const maxText = 1 << 20
+// What an Event keeps from one record to the next: bytes of strings, values of a field.
+const (
+	maxText   = 1 << 20
+	maxValues = 1 << 12
+)
 
 // Record returns the record that e views.
 func (e *Event) Record() *Record { return e.rec }
@@ -110,6 +113,9 @@ func (e *Event) Values(f *ecs.Field) []string {
 	}
 	if c.gen != e.gen {
 		c.gen = e.gen
+		if cap(c.values) > maxValues {
+			c.values = nil
+		}
 		if e.unusual {
 			c.values = fromDocument(cmp.Or(f.Of, f.Name))(e, c.values[:0])
 		} else {
@@ -132,14 +138,10 @@ func (e *Event) grow(index int) {
 // Time implements [ecs.Event]. It is the zero time if the record has no usable
 // eventTime; a [Decoder] gives out no such record.
 func (e *Event) Time() time.Time {
-	if e.rec.isDigest() {
-		t, _ := parseTime(e.first(e.rec.Value(DigestEndTime)))
-		return t
-	}
 	if t, ok := e.rec.EventTime(); ok {
 		return t
 	}
-	t, _ := parseTime(e.first(e.rec.Value(EventTime)))
+	t, _ := parseTime(e.first(e.rec.Value(e.rec.timeMember())))
 	return t
 }
 
@@ -162,15 +164,8 @@ func (e *Event) ID() ecs.ID {
 
 // timeError says what is wrong with the record's time, "" if it has none or a good one.
 func (e *Event) timeError() string {
-	v := e.rec.Value(EventTime)
-	if e.rec.isDigest() {
-		v = e.rec.Value(DigestEndTime)
-	}
-	stamp := e.first(v)
-	if stamp == "" {
-		return ""
-	}
-	if _, ok := parseTime(stamp); ok {
+	stamp := e.first(e.rec.Value(e.rec.timeMember()))
+	if _, ok := parseTime(stamp); ok || stamp == "" {
 		return ""
 	}
 	return timeError(stamp)

@@ -84,13 +84,13 @@ func checkDocument(t tester, doc ecs.Document) {
 var vocabulary = strings.Fields(`eventVersion eventTime userIdentity eventSource eventName awsRegion sourceIPAddress
 	userAgent errorCode errorMessage requestParameters responseElements additionalEventData requestID eventID eventType
 	apiVersion readOnly resources recipientAccountId sharedEventID sharedEventId serviceEventDetails managementEvent
-	eventCategory insightDetails addendum tlsDetails digestStartTime digestEndTime digestS3Object logFiles awsAccountId
+	eventCategory insightDetails addendum tlsDetails @timestamp digestStartTime digestEndTime digestS3Object logFiles awsAccountId
 	type principalId arn accountId accessKeyId userName sessionContext attributes sessionIssuer invokedBy onBehalfOf
 	userId identityStoreArn webIdFederationData creationDate mfaAuthenticated ARN account_id UserName MFAUsed LoginTo
 	ConsoleLogin tlsVersion clientProvidedHostHeader cipherSuite instanceIds targets values newUserName user group groupId
 	a b c a.b b.c a.b.c`)
 
-var topLevel = vocabulary[:33]
+var topLevel = vocabulary[:34]
 
 var texts = []string{
 	"", "-", "none", "x", "AssumedRole", "IAMUser", "AWSService", "Root", "IdentityCenterUser", "FederatedUser",

@@ -115,17 +115,25 @@ func (r *Record) Text(m Member) string {
 }
 
 // EventTime returns the record's time in UTC: its eventTime, or @timestamp where a
-// shipper has moved it. ok is false if it is missing or not a time.
+// shipper has moved it; of a digest file its end. ok is false if it is missing or not
+// a time.
 func (r *Record) EventTime() (t time.Time, ok bool) {
 	if !r.timed {
-		text := r.Text(EventTime)
-		if r.Value(EventTime) == nil {
-			text = r.Text(Timestamp)
-		}
-		r.time, r.timeOK = parseTime(text)
+		r.time, r.timeOK = parseTime(r.Text(r.timeMember()))
 		r.timed = true
 	}
 	return r.time, r.timeOK
+}
+
+// timeMember is the member that has the record's time.
+func (r *Record) timeMember() Member {
+	switch {
+	case r.isDigest():
+		return DigestEndTime
+	case r.top[EventTime].end == 0:
+		return Timestamp
+	}
+	return EventTime
 }
 
 // isDigest reports whether r is a digest file: no audit event, but mapped all the
