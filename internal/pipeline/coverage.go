@@ -58,6 +58,7 @@ func (z zoneFields) of(ev ecs.Event) (account, region string) {
 
 // coverage notes which hours were seen. It belongs to one goroutine.
 type coverage struct {
+	limit int // zones; twice as many before some are forgotten
 	zones map[zoneKey]*zone
 	last  *zone
 	more  int64 // records of zones that were forgotten
@@ -83,7 +84,7 @@ type zone struct {
 	unreadable       int64
 }
 
-func newCoverage() *coverage { return &coverage{zones: map[zoneKey]*zone{}} }
+func newCoverage() *coverage { return &coverage{limit: maxZones, zones: map[zoneKey]*zone{}} }
 
 // note records an event of an account and region at t (nanoseconds). Nearly every
 // record has the zone and hour of the one before.
@@ -123,7 +124,7 @@ func (c *coverage) zone(account, region string) *zone {
 	}
 	z := c.zones[key]
 	if z == nil {
-		if len(c.zones) >= 2*maxZones {
+		if len(c.zones) >= 2*c.limit {
 			c.forget()
 		}
 		z = &zone{zoneKey: zoneKey{strings.Clone(key.account), strings.Clone(key.region)}}
@@ -138,11 +139,11 @@ func (c *coverage) zone(account, region string) *zone {
 // read what.
 func (c *coverage) forget() {
 	c.last = nil
-	if len(c.zones) <= maxZones {
+	if len(c.zones) <= c.limit {
 		return
 	}
 	keys := slices.SortedFunc(maps.Keys(c.zones), zoneKey.compare)
-	for _, k := range keys[maxZones:] {
+	for _, k := range keys[c.limit:] {
 		c.more += c.zones[k].records
 		delete(c.zones, k)
 	}
