@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -32,12 +33,17 @@ type Alert struct {
 	Last     time.Time // of the last event of the episode or window
 	Previous time.Time // when the combination had last been seen before; zero: never
 
-	Terms     []Term // the new terms, or the threshold's group
-	Principal string // stable principal of the event
+	Terms []Term // the new terms, or the threshold's group
+	// Principal is the stable principal of the event; of a threshold's alert that
+	// of all its events, empty if they have several.
+	Principal string
 
 	Threshold   *ThresholdResult // threshold rules only
-	Suppression *Suppression     // rules with suppression only
+	Suppression *Suppression     // alerts with a suppression group only
 	Withheld    bool             // over max_signals: exists, notifies nobody
+	// Conflict: copies of the event (of a threshold, of one of its events) were read
+	// that are not equal. The one with the smallest hash was taken.
+	Conflict bool
 	// Coverage is the covered share of the history window, 0 to 1; Cold: too
 	// little for "first time" to mean much. New-terms rules only.
 	Coverage float64
@@ -45,7 +51,7 @@ type Alert struct {
 
 	// Event is the whole ECS document of the event.
 	Event   ecs.Document
-	EventID string // eventID as in the record
+	EventID string // eventID as in the record, a hash of the content if it has none
 }
 
 // A Term is a field with the value that made the alert.
@@ -66,10 +72,17 @@ type Cardinality struct {
 
 // Suppression tells which alerts this one stands for.
 type Suppression struct {
-	Terms      []Term
+	Terms      []SuppressionTerm
 	Instance   string
 	Start, End time.Time
 	Count      int64 // this one not counted
+}
+
+// A SuppressionTerm is a field with its values, of which all must be the same; none
+// if the event does not have it.
+type SuppressionTerm struct {
+	Field  string
+	Values []string
 }
 
 // New makes the alert of a finding. ev is the finding's event; coverage is the
@@ -79,8 +92,11 @@ func New(r *detect.Rule, s *detect.Signal, ev ecs.Event, coverage float64, cold 
 	a := &Alert{
 		Rule: r.Rule, Name: r.Name, Severity: r.Severity, RiskScore: float64(r.RiskScore),
 		Time: at(s.Time), Last: at(s.Last), Withheld: s.Withheld,
-		Coverage: coverage, Cold: cold, Event: doc,
-		EventID: first(doc.Values("event.id")), Principal: first(doc.Values("debut.principal")),
+		Coverage: coverage, Cold: cold, Event: doc, Conflict: s.Conflict,
+		EventID: cmp.Or(first(doc.Values("event.id")), s.ID.String()),
+	}
+	if s.Principal != (ecs.ID{}) {
+		a.Principal = first(doc.Values("debut.principal"))
 	}
 	if s.Recurs {
 		a.Previous = at(s.Previous)
@@ -93,16 +109,28 @@ func New(r *detect.Rule, s *detect.Signal, ev ecs.Event, coverage float64, cold 
 			a.Threshold.Cardinality = []Cardinality{{r.Cardinality[0].Field, s.Distinct}}
 		}
 	}
-	if r.Suppression != nil {
-		a.Suppression = &Suppression{
-			Instance: s.Instance.String(), Start: a.Time, End: at(s.SuppressedEnd), Count: s.Suppressed,
-		}
-		for _, f := range r.Suppression.GroupBy {
-			a.Suppression.Terms = append(a.Suppression.Terms, Term{f, first(doc.Values(f))})
-		}
+	if s.Instance != (ecs.ID{}) {
+		a.Suppression = a.suppression(s)
 	}
 	a.override()
 	return a
+}
+
+// suppression is that of the signal's group, which of a threshold is its own.
+func (a *Alert) suppression(s *detect.Signal) *Suppression {
+	out := &Suppression{Instance: s.Instance.String(), Start: a.Time, End: at(s.SuppressedEnd), Count: s.Suppressed}
+	if a.Threshold != nil {
+		for _, t := range a.Terms {
+			out.Terms = append(out.Terms, SuppressionTerm{t.Field, []string{t.Value}})
+		}
+		return out
+	}
+	for _, f := range a.Rule.Suppression.GroupBy {
+		values := a.Event.Values(f)
+		slices.Sort(values)
+		out.Terms = append(out.Terms, SuppressionTerm{f, values})
+	}
+	return out
 }
 
 func at(nanoseconds int64) time.Time { return time.Unix(0, nanoseconds).UTC() }
@@ -171,8 +199,8 @@ func (a *Alert) override() {
 		}
 	}
 	if f := a.Rule.RuleNameOverride; f != "" {
-		if v := a.values(f); len(v) == 1 && v[0] != "" {
-			a.Name = v[0]
+		if v, ok := a.single(f); ok {
+			a.Name = v
 		}
 	}
 }
@@ -185,6 +213,38 @@ func sameValue(field, have, want string) bool {
 		return herr == nil && werr == nil && h == w
 	}
 	return have == want
+}
+
+// single returns the value of a field that is one string, not a list or a number.
+func (a *Alert) single(field string) (string, bool) {
+	v := a.values(field)
+	if len(v) != 1 || v[0] == "" {
+		return "", false
+	}
+	if a.Rule.Type == rule.Threshold {
+		return v[0], true
+	}
+	_, ok := member(a.Event, field).(string)
+	return v[0], ok
+}
+
+// member returns what stands at a dotted name, however its dots are spelt; nil if
+// that is nothing, or lies within a list.
+func member(m map[string]any, name string) any {
+	if v, ok := m[name]; ok {
+		return v
+	}
+	for i := range len(name) {
+		if name[i] != '.' {
+			continue
+		}
+		if child, ok := m[name[:i]].(map[string]any); ok {
+			if v := member(child, name[i+1:]); v != nil {
+				return v
+			}
+		}
+	}
+	return nil
 }
 
 func (a *Alert) values(field string) []string {

@@ -2,7 +2,13 @@
 // overrides, its document in the form in which Kibana stores alerts, and the few
 // words that a table has room for.
 //
-//	a := alert.New(finding, event)
-//	line := a.Summary()             // who, what, where from
-//	doc := a.Document(now)          // kibana.alert.* and the event's fields
+//	for f, err := range result.Found() {
+//		a := alert.New(f.Rule, &f.Signal, f.Event, f.Coverage, f.Cold)
+//		line := a.Summary()             // who, what, where from
+//		doc := a.Document(now)          // kibana.alert.* and the event's fields
+//	}
+//
+// The fields of alert documents are those of
+// https://www.elastic.co/docs/reference/security/fields-and-object-schemas/alert-schema.
+// What is Debut's own is under debut.*.
 package alert

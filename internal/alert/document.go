@@ -1,8 +1,9 @@
 package alert
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,34 +12,22 @@ import (
 	"github.com/debutsec/debut/rule"
 )
 
-// timeFormat is how alert documents write a time: RFC 3339, milliseconds, Z.
-const timeFormat = "2006-01-02T15:04:05.000Z"
-
-func stamp(t time.Time) string { return t.UTC().Format(timeFormat) }
+func stamp(t time.Time) string { return t.UTC().Format(ecs.TimeFormat) }
 
 // Document returns the alert as Kibana stores alerts: the event's ECS fields,
 // nested, with the kibana.alert.* fields as dotted names beside them. now is the
 // time of creation, @timestamp; the event's own time is
 // kibana.alert.original_time. Debut's own fields are under debut.*. The document
-// belongs to the caller.
+// belongs to the caller, but shares parts with a.
+//
+// kibana.version and kibana.alert.url are absent: no Kibana made the alert, and none
+// shows it. So are fields of what an alert has not gone through yet: a maintenance
+// window, a change of its workflow status.
 func (a *Alert) Document(now time.Time) ecs.Document {
 	doc := a.body()
-	event, _ := doc["event"].(map[string]any)
-	for k, v := range event {
-		doc["kibana.alert.original_event."+k] = v
-	}
-	if ds, ok := doc["data_stream"].(map[string]any); ok {
-		for k, v := range ds {
-			doc["kibana.alert.original_data_stream."+k] = v
-		}
-	}
-	signal := map[string]any{}
-	maps.Copy(signal, event)
-	signal["kind"] = "signal"
-	doc["event"] = signal
-
+	original(doc)
 	created := stamp(now)
-	set(doc, map[string]any{
+	maps.Copy(doc, map[string]any{
 		"@timestamp":                            created,
 		"kibana.space_ids":                      []any{"default"},
 		"kibana.alert.uuid":                     a.UUID,
@@ -57,6 +46,7 @@ func (a *Alert) Document(now time.Time) ecs.Document {
 		"kibana.alert.risk_score":               number(a.RiskScore),
 		"kibana.alert.rule.execution.timestamp": created,
 		"kibana.alert.rule.execution.type":      "manual",
+		"kibana.alert.rule.execution.uuid":      execution(a.Rule.ID, created),
 	})
 	a.detection(doc)
 	a.rule(doc)
@@ -64,32 +54,81 @@ func (a *Alert) Document(now time.Time) ecs.Document {
 	return doc
 }
 
-// body returns the event's fields; of a threshold alert only the group's.
+// execution names the run of a rule: what one run found has one name, and a run that
+// is repeated with the same clock has it again.
+func execution(ruleID, created string) string {
+	sum := sha256.Sum256([]byte(created + " " + ruleID))
+	s := hex.EncodeToString(sum[:16])
+	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
+}
+
+// body returns the event's fields; of a threshold alert only the group's. What an
+// event says of alerts is left out: only the alert speaks under kibana.
 func (a *Alert) body() ecs.Document {
-	if a.Threshold == nil {
-		return maps.Clone(a.Event)
+	if a.Threshold != nil {
+		doc := ecs.Document{}
+		for _, t := range a.Terms {
+			doc.Set(t.Field, t.Value)
+		}
+		return doc
 	}
-	doc := ecs.Document{}
-	for _, t := range a.Terms {
-		nest(doc, t.Field, t.Value)
+	doc := maps.Clone(a.Event)
+	dotted := false
+	for name := range doc {
+		if name == "kibana" || strings.HasPrefix(name, "kibana.") {
+			delete(doc, name)
+		} else if strings.Contains(name, ".") {
+			dotted = true
+		}
+	}
+	if dotted { // a document may spell objects with dots; alerts do not
+		return nest(doc)
 	}
 	return doc
 }
 
-func nest(doc map[string]any, name, value string) {
-	for {
-		head, rest, found := strings.Cut(name, ".")
-		if !found {
-			doc[name] = value
-			return
+// nest returns a copy in which dotted names are objects in each other.
+func nest(doc ecs.Document) ecs.Document {
+	out := ecs.Document{}
+	for name, v := range doc {
+		if !strings.Contains(name, ".") {
+			out[name] = clone(v)
 		}
-		child, ok := doc[head].(map[string]any)
-		if !ok {
-			child = map[string]any{}
-			doc[head] = child
-		}
-		doc, name = child, rest
 	}
+	for name, v := range doc {
+		if strings.Contains(name, ".") {
+			out.Set(name, v)
+		}
+	}
+	return out
+}
+
+// clone copies objects, which get new members.
+func clone(v any) any {
+	m, ok := v.(map[string]any)
+	if !ok {
+		return v
+	}
+	out := make(map[string]any, len(m))
+	for k, c := range m {
+		out[k] = clone(c)
+	}
+	return out
+}
+
+// original keeps what the alert changes of the event: it becomes a signal.
+func original(doc ecs.Document) {
+	for _, name := range []string{"event", "data_stream"} {
+		object, _ := doc[name].(map[string]any)
+		for k, v := range object {
+			doc["kibana.alert.original_"+name+"."+k] = v
+		}
+	}
+	event, _ := doc["event"].(map[string]any)
+	signal := map[string]any{}
+	maps.Copy(signal, event)
+	signal["kind"] = "signal"
+	doc["event"] = signal
 }
 
 // originalTime is the source event's time. For a threshold that is the latest
@@ -111,13 +150,13 @@ func (a *Alert) detection(doc ecs.Document) {
 		}
 		doc["kibana.alert.new_terms"] = values
 	case a.Threshold != nil:
-		terms := []any{}
-		for _, t := range a.Terms {
-			terms = append(terms, map[string]any{"field": t.Field, "value": t.Value})
+		terms := make([]any, len(a.Terms))
+		for i, t := range a.Terms {
+			terms[i] = map[string]any{"field": t.Field, "value": t.Value}
 		}
-		cardinality := []any{}
-		for _, c := range a.Threshold.Cardinality {
-			cardinality = append(cardinality, map[string]any{"field": c.Field, "value": integer(c.Value)})
+		cardinality := make([]any, len(a.Threshold.Cardinality))
+		for i, c := range a.Threshold.Cardinality {
+			cardinality[i] = map[string]any{"field": c.Field, "value": integer(c.Value)}
 		}
 		doc["kibana.alert.threshold_result"] = map[string]any{
 			"terms": terms, "count": integer(a.Threshold.Count),
@@ -128,11 +167,19 @@ func (a *Alert) detection(doc ecs.Document) {
 		doc["kibana.alert.building_block_type"] = "default"
 	}
 	if s := a.Suppression; s != nil {
-		terms := []any{}
-		for _, t := range s.Terms {
-			terms = append(terms, map[string]any{"field": t.Field, "value": t.Value})
+		terms := make([]any, len(s.Terms))
+		for i, t := range s.Terms {
+			var value any // null without a value
+			switch len(t.Values) {
+			case 0:
+			case 1:
+				value = t.Values[0]
+			default:
+				value = texts(t.Values)
+			}
+			terms[i] = map[string]any{"field": t.Field, "value": value}
 		}
-		set(doc, map[string]any{
+		maps.Copy(doc, map[string]any{
 			"kibana.alert.instance.id":            s.Instance,
 			"kibana.alert.suppression.terms":      terms,
 			"kibana.alert.suppression.start":      stamp(s.Start),
@@ -142,58 +189,14 @@ func (a *Alert) detection(doc ecs.Document) {
 	}
 }
 
-// rule copies the rule's fields. Names that a rule does not have stay away.
-func (a *Alert) rule(doc ecs.Document) {
-	r := a.Rule
-	set(doc, map[string]any{
-		"kibana.alert.rule.rule_id":      r.ID,
-		"kibana.alert.rule.uuid":         orText(r.ObjectID, r.ID),
-		"kibana.alert.rule.name":         a.Name,
-		"kibana.alert.rule.type":         string(r.Type),
-		"kibana.alert.rule.severity":     r.Severity,
-		"kibana.alert.rule.risk_score":   integer(int64(r.RiskScore)),
-		"kibana.alert.rule.interval":     interval(r.Interval),
-		"kibana.alert.rule.max_signals":  integer(int64(r.MaxSignals)),
-		"kibana.alert.rule.version":      integer(int64(max(r.Version, 1))),
-		"kibana.alert.rule.revision":     integer(int64(r.Revision)),
-		"kibana.alert.rule.enabled":      r.Enabled,
-		"kibana.alert.rule.immutable":    r.Immutable,
-		"kibana.alert.rule.consumer":     "siem",
-		"kibana.alert.rule.producer":     "siem",
-		"kibana.alert.rule.category":     category(r.Type),
-		"kibana.alert.rule.rule_type_id": typeID(r.Type),
-		"kibana.alert.rule.threat":       threats(r.Threat),
-	})
-	for name, text := range map[string]string{
-		"description": r.Description, "from": r.From, "to": r.To, "license": r.License, "note": r.Note,
-		"timestamp_override": r.TimestampOverride, "rule_name_override": r.RuleNameOverride,
-		"timeline_id": r.TimelineID, "timeline_title": r.TimelineTitle,
-		"created_at": r.CreatedAt, "created_by": r.CreatedBy, "updated_at": r.UpdatedAt, "updated_by": r.UpdatedBy,
-	} {
-		if text != "" {
-			doc["kibana.alert.rule."+name] = text
-		}
-	}
-	for name, list := range map[string][]string{
-		"tags": r.Tags, "author": r.Author, "references": r.References,
-		"false_positives": r.FalsePositives, "indices": r.Index,
-	} {
-		doc["kibana.alert.rule."+name] = texts(list)
-	}
-	if r.Parameters != nil {
-		doc["kibana.alert.rule.parameters"] = r.Parameters
-	}
-}
-
 // debut adds what Debut knows beyond Kibana's fields.
 func (a *Alert) debut(doc ecs.Document) {
-	debut := map[string]any{}
-	if a.Principal != "" {
-		debut["principal"] = a.Principal
-	}
 	about := map[string]any{"last_event": stamp(a.Last), "withheld": a.Withheld}
 	if a.Threshold != nil {
 		about["first_event_id"] = a.EventID
+	}
+	if a.Conflict {
+		about["unequal_copies"] = true
 	}
 	if a.Rule.Type == rule.NewTerms {
 		about["history_coverage"] = number(a.Coverage)
@@ -211,11 +214,12 @@ func (a *Alert) debut(doc ecs.Document) {
 		}
 		about["investigation_fields"] = fields
 	}
-	debut["alert"] = about
+	debut := map[string]any{"alert": about}
+	if a.Principal != "" {
+		debut["principal"] = a.Principal
+	}
 	doc["debut"] = debut
 }
-
-func set(doc ecs.Document, fields map[string]any) { maps.Copy(doc, fields) }
 
 func texts(list []string) []any {
 	out := make([]any, len(list))
@@ -228,89 +232,3 @@ func texts(list []string) []any {
 func integer(n int64) ecs.Number { return ecs.Number(strconv.FormatInt(n, 10)) }
 
 func number(n float64) ecs.Number { return ecs.Number(strconv.FormatFloat(n, 'f', -1, 64)) }
-
-func orText(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}
-
-// interval writes a duration as rules do: 5m, 1h.
-func interval(d time.Duration) string {
-	for _, u := range []struct {
-		unit time.Duration
-		name string
-	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "m"}} {
-		if d >= u.unit && d%u.unit == 0 {
-			return strconv.FormatInt(int64(d/u.unit), 10) + u.name
-		}
-	}
-	return strconv.FormatInt(int64(d/time.Second), 10) + "s"
-}
-
-func category(t rule.Type) string {
-	switch t {
-	case rule.Query, rule.SavedQuery:
-		return "Custom Query Rule"
-	case rule.NewTerms:
-		return "New Terms Rule"
-	case rule.Threshold:
-		return "Threshold Rule"
-	case rule.EQL, rule.ESQL, rule.ThreatMatch, rule.MachineLearning:
-	}
-	return string(t)
-}
-
-func typeID(t rule.Type) string {
-	switch t {
-	case rule.Query:
-		return "siem.queryRule"
-	case rule.SavedQuery:
-		return "siem.savedQueryRule"
-	case rule.NewTerms:
-		return "siem.newTermsRule"
-	case rule.Threshold:
-		return "siem.thresholdRule"
-	case rule.EQL, rule.ESQL, rule.ThreatMatch, rule.MachineLearning:
-	}
-	return "siem." + string(t)
-}
-
-func threats(list []rule.Threat) []any {
-	out := make([]any, len(list))
-	for i, t := range list {
-		out[i] = map[string]any{"framework": t.Framework, "tactic": technique(t.Tactic, false), "technique": techniques(t.Technique)}
-	}
-	return out
-}
-
-func techniques(list []rule.Technique) []any {
-	out := make([]any, len(list))
-	for i, t := range list {
-		out[i] = technique(t, true)
-	}
-	return out
-}
-
-func technique(t rule.Technique, sub bool) map[string]any {
-	m := map[string]any{"id": t.ID, "name": t.Name, "reference": t.Reference}
-	if sub && len(t.Subtechnique) > 0 {
-		m["subtechnique"] = techniques(t.Subtechnique)
-	}
-	return m
-}
-
-// Reason returns one line that says what happened, from the fields that are there.
-func (a *Alert) Reason() string {
-	s := a.Summary()
-	parts := []string{s.What}
-	if s.Who != "" {
-		parts = append(parts, "by "+s.Who)
-	}
-	if s.Where != "" {
-		parts = append(parts, "from "+s.Where)
-	}
-	parts = append(parts, "created "+a.Severity+" alert "+a.Name)
-	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), " ")
-}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // A Summary is an alert in the few words that a line has room for. Every word may
@@ -14,35 +15,40 @@ type Summary struct {
 	Where string // address, with country and network owner where known
 }
 
-// Summary returns who did what and from where.
+const (
+	maxTargets = 3   // that a summary names
+	maxWord    = 120 // bytes of one of its values
+)
+
+// Summary returns who did what and from where. Of a threshold's alert, which stands
+// for many events, it says only what is true of all of them, and what the first one
+// was.
 func (a *Alert) Summary() Summary {
-	s := Summary{Who: ShortPrincipal(a.Principal), What: a.what(), Where: a.where()}
-	if s.Who == "" {
-		s.Who = first(a.Event.Values("user.name"))
-	}
 	if a.Threshold != nil {
-		s.What = strconv.FormatInt(a.Threshold.Count, 10) + " × " + s.What
+		return a.thresholdSummary()
+	}
+	s := Summary{Who: word(ShortPrincipal(a.Principal)), What: a.what(), Where: a.where()}
+	if s.Who == "" {
+		s.Who = a.word("user.name")
 	}
 	return s
 }
 
 // what names the action, then the document and the targets if it has any.
 func (a *Alert) what() string {
-	parts := []string{first(a.Event.Values("event.action"))}
+	parts := []string{a.word("event.action")}
 	if parts[0] == "" {
-		parts[0] = a.Name
+		parts[0] = word(a.Name)
 	}
-	const request = "aws.cloudtrail.flattened.request_parameters."
-	document := first(a.Event.Values(request + "documentName"))
+	document := first(a.Event.Values("aws.cloudtrail.flattened.request_parameters.documentName"))
 	if document != "" {
-		parts = append(parts, document)
+		parts = append(parts, word(document))
 	}
-	targets := a.Targets()
-	targets = slices.DeleteFunc(targets, func(t string) bool { return t == document })
+	targets := slices.DeleteFunc(a.Targets(), func(t string) bool { return t == document })
 	if len(targets) > 0 {
-		parts = append(parts, "on "+strings.Join(targets, ", "))
+		parts = append(parts, "on "+fewWords(targets))
 	}
-	if code := first(a.Event.Values("aws.cloudtrail.error_code")); code != "" {
+	if code := a.word("aws.cloudtrail.error_code"); code != "" {
 		parts = append(parts, "("+code+")")
 	}
 	return strings.Join(parts, " ")
@@ -54,13 +60,77 @@ func (a *Alert) Targets() []string {
 }
 
 func (a *Alert) where() string {
-	parts := []string{first(a.Event.Values("source.address"))}
-	if c := first(a.Event.Values("source.geo.country_iso_code")); c != "" {
-		parts = append(parts, c)
+	return spaced(a.word("source.address"), a.word("source.geo.country_iso_code"), a.word("source.as.organization.name"))
+}
+
+func (a *Alert) thresholdSummary() Summary {
+	s := Summary{Who: word(ShortPrincipal(a.Principal))}
+	action := ""
+	var others []string
+	for _, t := range a.Terms {
+		v := word(t.Value)
+		switch t.Field {
+		case "event.action":
+			action = v
+		case "source.ip", "source.address":
+			s.Where = v
+		case "debut.principal", "aws.cloudtrail.user_identity.arn":
+			if s.Who == "" {
+				s.Who = word(ShortPrincipal(t.Value))
+			}
+		case "user.name":
+			if s.Who == "" {
+				s.Who = v
+			}
+		default:
+			others = append(others, t.Field+" "+v)
+		}
 	}
-	if o := first(a.Event.Values("source.as.organization.name")); o != "" {
-		parts = append(parts, o)
+	count := strconv.FormatInt(a.Threshold.Count, 10)
+	switch {
+	case action != "":
+		s.What = count + " × " + action
+	case a.word("event.action") != "":
+		s.What = count + " events, the first " + a.word("event.action")
+	default:
+		s.What = count + " events"
 	}
+	if len(others) > 0 {
+		s.What += ", of " + strings.Join(others, ", ")
+	}
+	return s
+}
+
+// word returns the first value of a field, shortened.
+func (a *Alert) word(field string) string { return word(first(a.Event.Values(field))) }
+
+// word shortens a value to what a line has room for.
+func word(s string) string {
+	if len(s) <= maxWord {
+		return s
+	}
+	end := maxWord
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "…"
+}
+
+// fewWords lists the first few values and counts the others.
+func fewWords(list []string) string {
+	parts := slices.Clone(list[:min(len(list), maxTargets)])
+	for i := range parts {
+		parts[i] = word(parts[i])
+	}
+	text := strings.Join(parts, ", ")
+	if n := len(list) - maxTargets; n > 0 {
+		text += " and " + strconv.Itoa(n) + " more"
+	}
+	return text
+}
+
+// spaced joins what is not empty.
+func spaced(parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), " ")
 }
 
@@ -76,4 +146,52 @@ func ShortPrincipal(p string) string {
 		return parts[5]
 	}
 	return parts[5] + " (" + parts[4] + ")"
+}
+
+// Reason says in one line what the alert is about, from the fields that are there
+// and in the order of Kibana's reasons: the same for all types of rules.
+func (a *Alert) Reason() string {
+	one := func(field string) string {
+		v := first(a.values(field))
+		if v == "-" {
+			return ""
+		}
+		return oneLine(v)
+	}
+	named := func(label, value string) string {
+		if value == "" {
+			return ""
+		}
+		return label + " " + value
+	}
+	address := func(field string) string {
+		ip, port := one(field+".ip"), one(field+".port")
+		if ip == "" {
+			ip = one(field + ".address")
+		}
+		if ip != "" && port != "" {
+			ip += ":" + port
+		}
+		return ip
+	}
+	with := strings.Join(slices.DeleteFunc([]string{
+		named("process", one("process.name")), named("parent process", one("process.parent.name")),
+		named("file", one("file.name")), named("source", address("source")), named("destination", address("destination")),
+	}, func(s string) bool { return s == "" }), ", ")
+	if with != "" {
+		with = "with " + with
+	}
+	return spaced(
+		oneLine(strings.Join(a.values("event.category"), ", ")), "event", with,
+		named("by", one("user.name")), named("on", one("host.name")),
+		"created "+a.Severity+" alert "+oneLine(a.Name)+".",
+	)
+}
+
+// oneLine makes one line of a text.
+func oneLine(s string) string {
+	if !strings.ContainsAny(s, "\n\r\t") {
+		return s
+	}
+	return strings.Join(strings.Fields(s), " ")
 }
