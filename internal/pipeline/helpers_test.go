@@ -115,6 +115,18 @@ func (e entry) document() string {
 		e.at.Format(time.RFC3339), e.id, e.action, outcome, e.user, e.account, e.region, e.note)
 }
 
+// record writes an entry as a CloudTrail record.
+func (e entry) record() string {
+	failure := ""
+	if e.failed {
+		failure = `"errorCode":"AccessDenied",`
+	}
+	return fmt.Sprintf(`{"eventVersion":"1.11","userIdentity":{"type":"IAMUser","arn":"arn:aws:iam::%[1]s:user/%[2]s","accountId":"%[1]s","userName":%[2]q},`+
+		`"eventTime":%[3]q,"eventSource":"ssm.amazonaws.com","eventName":%[4]q,"awsRegion":%[5]q,%[6]s"requestParameters":{"note":%[7]q},`+
+		`"eventID":"id-%[8]d","recipientAccountId":"%[1]s"}`,
+		e.account, e.user, e.at.Format(time.RFC3339), e.action, e.region, failure, e.note, e.id)
+}
+
 func compress(text string) string {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
@@ -172,7 +184,7 @@ func list(t testing.TB, res *pipeline.Result) []string {
 			t.Errorf("the finding %s has the event %s", f.ID, f.Event.ID())
 		}
 		out = append(out, fmt.Sprintf("%s %s %v %v %s..%s prev=%v/%d n=%d distinct=%d withheld=%v suppressed=%d to %d in %s cover=%.3f cold=%v conflict=%v",
-			f.Rule.Rule.ID, f.ID, f.Rule.Combination(f.Event, f.Group), f.Event.Document()["message"], f.Event.Time().Format(time.RFC3339),
+			f.Rule.Rule.ID, f.ID, f.Rule.Combination(f.Event, f.Group), f.Content, f.Event.Time().Format(time.RFC3339),
 			time.Unix(0, f.Last).UTC().Format(time.RFC3339), f.Recurs, f.Previous, f.Count, f.Distinct, f.Withheld,
 			f.Suppressed, f.SuppressedEnd, f.Instance, f.Coverage, f.Cold, f.Conflict))
 	}

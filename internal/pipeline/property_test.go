@@ -78,9 +78,10 @@ func TestResultDependsOnNothingElse(t *testing.T) {
 	e := engine(t, cat)
 	found, withheld, suppressed, conflicts := 0, int64(0), int64(0), int64(0)
 	rapid.Check(t, func(rt *rapid.T) {
+		write := rapid.SampledFrom([]func(entry) string{entry.document, entry.record}).Draw(rt, "form")
 		var records []string
 		for _, e := range entries(rt) {
-			records = append(records, e.document())
+			records = append(records, write(e))
 		}
 		cfg := pipeline.Config{Engine: e, Catalogue: cat, Workers: 1}
 		switch rapid.IntRange(0, 3).Draw(rt, "start") {
