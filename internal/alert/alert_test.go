@@ -317,7 +317,7 @@ func TestSummary(t *testing.T) {
 		{"threshold of one principal", thresholdRule("source.ip"), event, count(3), alert.Summary{
 			Who: "user/team/ana (111122223333)", What: "3 events, the first SendCommand", Where: "192.0.2.7",
 		}},
-		{"threshold of several", thresholdRule("source.ip"), event, several, alert.Summary{What: "3 events, the first SendCommand", Where: "192.0.2.7"}},
+		{"threshold of several", thresholdRule("source.ip"), event, several, alert.Summary{Who: "several principals", What: "3 events, the first SendCommand", Where: "192.0.2.7"}},
 		{"threshold by user and action", thresholdRule("user.name", "event.action", "cloud.region"), strings.Replace(event, `"user"`, `"cloud":{"region":"eu-west-1"},"user"`, 1), several, alert.Summary{
 			Who: "deploy", What: "3 × SendCommand, of cloud.region eu-west-1",
 		}},

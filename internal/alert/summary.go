@@ -86,6 +86,9 @@ func (a *Alert) thresholdSummary() Summary {
 			others = append(others, t.Field+" "+v)
 		}
 	}
+	if s.Who == "" && a.Principal == "" && len(a.Event.Values("debut.principal")) > 0 {
+		s.Who = "several principals"
+	}
 	count := strconv.FormatInt(a.Threshold.Count, 10)
 	switch {
 	case action != "":

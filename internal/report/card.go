@@ -12,8 +12,7 @@ const (
 	// maxCards is how many alerts a document for people tells in full; more would
 	// open in no browser and be read by nobody.
 	maxCards  = 1000
-	maxValue  = 2000 // bytes of one value in a card
-	maxValues = 20   // of one field
+	maxValues = 20 // of one field
 )
 
 // A card is an alert with its details, for Markdown and HTML. Nothing in it is
@@ -26,7 +25,7 @@ type card struct {
 	Targets                                   []string
 	Evidence                                  []pair
 	Rule                                      *rule.Rule
-	RuleName, Risk                            string
+	RuleName, RuleID, Risk                    string
 	Threats                                   []string
 	EventID, UUID                             string
 	Guide                                     int // number of the card that has the rule's guide
@@ -48,15 +47,15 @@ func cardOf(a *alert.Alert, n, guide int) card {
 	c := card{
 		line: lineOf(a), N: n, Guide: guide, Principal: cmp.Or(a.Principal, a.Summary().Who),
 		When: when(a), History: history(a), Counted: counted(a), Errors: firstOf(a, "aws.cloudtrail.error_message"),
-		Targets: few(a.Targets()), Rule: a.Rule, RuleName: ruleName(a),
+		Targets: few(a.Targets(), maxValue), Rule: a.Rule, RuleName: ruleName(a), RuleID: clip(a.Rule.ID, maxName),
 		Risk: strconv.FormatFloat(a.RiskScore, 'f', -1, 64), EventID: a.EventID, UUID: a.UUID,
 	}
-	c.What, c.Errors = clip(c.What, maxValue), clip(c.Errors, maxValue)
+	c.Principal, c.EventID, c.Errors = clip(c.Principal, maxName), clip(c.EventID, maxName), clip(c.Errors, maxValue)
 	for _, t := range a.Terms {
-		c.Terms = append(c.Terms, alert.Term{Field: t.Field, Value: clip(t.Value, maxValue)})
+		c.Terms = append(c.Terms, alert.Term{Field: clip(t.Field, maxName), Value: clip(t.Value, maxValue)})
 	}
 	for _, e := range evidence(a) {
-		c.Evidence = append(c.Evidence, pair{e.Name, few(e.Values)})
+		c.Evidence = append(c.Evidence, pair{clip(e.Name, maxName), few(e.Values, maxValue)})
 	}
 	for _, t := range a.Rule.Threat {
 		c.Threats = append(c.Threats, techniques(join(" ", t.Tactic.Name, t.Tactic.ID), t.Technique)...)
@@ -67,7 +66,7 @@ func cardOf(a *alert.Alert, n, guide int) card {
 // techniques names each technique with the tactic above it.
 func techniques(above string, list []rule.Technique) []string {
 	if len(list) == 0 {
-		return []string{above}
+		return []string{clip(above, maxMessage)}
 	}
 	var out []string
 	for _, t := range list {
@@ -76,15 +75,15 @@ func techniques(above string, list []rule.Technique) []string {
 	return out
 }
 
-// few clips values and leaves out all after the first few.
-func few(values []string) []string {
+// few clips values to a number of bytes and leaves out all after the first few.
+func few(values []string, limit int) []string {
 	var out []string
 	for i, v := range values {
 		if i == maxValues {
 			out = append(out, "… and "+count(int64(len(values)-maxValues))+" more")
 			break
 		}
-		out = append(out, clip(v, maxValue))
+		out = append(out, clip(v, limit))
 	}
 	return out
 }

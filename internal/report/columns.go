@@ -38,7 +38,11 @@ func Rule(w io.Writer, r *rule.Rule, o Options) error {
 		}
 	}
 	item("id", r.ID)
-	item("type", string(r.Type)+join("", " in ", r.Language))
+	kind := string(r.Type)
+	if r.Language != "" && r.Language != kind {
+		kind += " in " + r.Language
+	}
+	item("type", kind)
 	item("severity", fmt.Sprintf("%s, risk score %d", r.Severity, r.RiskScore))
 	item("runs", runs(r))
 	item("schedule", fmt.Sprintf("every %s over %s to %s, at most %d alerts", span(r.Interval), r.From, r.To, r.MaxSignals))
@@ -54,8 +58,12 @@ func Rule(w io.Writer, r *rule.Rule, o Options) error {
 	item("indices", strings.Join(r.Index, ", "))
 	item("file", fmt.Sprintf("%s:%d", r.File, r.Line))
 	for _, part := range []struct{ name, text string }{
-		{"description", r.Description}, {"query", r.Query}, {"false positives", strings.Join(r.FalsePositives, "\n\n")},
-		{"references", strings.Join(r.References, "\n")}, {"setup", r.Setup}, {"guide", r.Note},
+		{"description", r.Description},
+		{"query", r.Query},
+		{"false positives", strings.Join(r.FalsePositives, "\n\n")},
+		{"references", strings.Join(r.References, "\n")},
+		{"setup", r.Setup},
+		{"guide", r.Note},
 	} {
 		if strings.TrimSpace(part.text) == "" {
 			continue
@@ -91,8 +99,8 @@ func thresholdOf(r *rule.Rule) string {
 		return ""
 	}
 	s := fmt.Sprintf("%d or more events", r.ThresholdValue)
-	for _, c := range r.Cardinality {
-		s += fmt.Sprintf(" with %d or more values of %s", c.Value, c.Field)
+	if len(r.Cardinality) > 0 { // the first is the one that counts
+		s += fmt.Sprintf(" with %d or more values of %s", r.Cardinality[0].Value, r.Cardinality[0].Field)
 	}
 	if len(r.ThresholdFields) > 0 {
 		s += " by " + strings.Join(r.ThresholdFields, " + ")

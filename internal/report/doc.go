@@ -2,8 +2,8 @@
 // CSV for programs, as Markdown or a self-contained HTML page to hand to somebody,
 // and as the short summary that ends a run.
 //
-//	scan := &report.Scan{Stats: &result.Stats, Rules: lines, Alerts: alerts, Now: now}
-//	err := report.Table(os.Stdout, scan, report.Options{Color: true, Width: 120})
+//	scan, err := report.New(report.Scan{Stats: &result.Stats, Rules: lines, Alerts: alerts, Now: now})
+//	err = report.Table(os.Stdout, scan, report.Options{Color: true, Width: 120})
 //	err = report.Summary(os.Stderr, scan, report.Options{})
 //
 // Everything in an alert may have been written by an attacker, down to file names:

@@ -19,8 +19,9 @@ var pageSource string
 // A page is what the template shows. The template passes every text through Safe,
 // and html/template escapes it for where it stands.
 type page struct {
-	Scan     *Scan
 	Now      string
+	Version  string
+	Paths    []string
 	Tiles    []tile
 	Period   string
 	Timeline *timeline
@@ -85,7 +86,7 @@ func HTML(w io.Writer, s *Scan) error {
 
 func pageOf(s *Scan, shown []*alert.Alert) *page {
 	p := &page{
-		Scan: s, Now: clock(s.Now, minuteFormat), Tiles: tiles(s), Timeline: newTimeline(s, shown),
+		Now: clock(s.Now, minuteFormat), Version: s.Version, Paths: few(s.Paths, maxName), Tiles: tiles(s), Timeline: newTimeline(s, shown),
 		Cards: cards(shown), Read: inputLines(s), Notes: noteLines(s), NotRead: skipped(s),
 	}
 	if !s.Stats.First.IsZero() {
@@ -113,7 +114,7 @@ func pageOf(s *Scan, shown []*alert.Alert) *page {
 	slices.SortStableFunc(p.Rules, func(a, b ruleRow) int { return cmp.Compare(len(a.Why), len(b.Why)) })
 	for _, d := range s.NotLoaded {
 		if d.Severity == query.Error {
-			p.Failed = append(p.Failed, d.Error())
+			p.Failed = append(p.Failed, clip(d.Error(), maxMessage))
 		}
 	}
 	return p
@@ -145,14 +146,14 @@ func tiles(s *Scan) []tile {
 func topOf(title string, list []tally) top10 {
 	t := top10{Title: title, More: max(0, len(list)-maxTop)}
 	for _, e := range list[:min(len(list), maxTop)] {
-		t.Rows = append(t.Rows, bar{e.Name, count(e.Count), float64(e.Count) / float64(list[0].Count) * 100})
+		t.Rows = append(t.Rows, bar{clip(e.Name, maxName), count(e.Count), float64(e.Count) / float64(list[0].Count) * 100})
 	}
 	return t
 }
 
 func zoneOf(z pipeline.Zone) zoneRow {
 	v := zoneRow{
-		Account: cmp.Or(z.Account, "(none)"), Region: cmp.Or(z.Region, "(none)"), Records: count(z.Records),
+		Account: clip(cmp.Or(z.Account, "(none)"), maxName), Region: clip(cmp.Or(z.Region, "(none)"), maxName), Records: count(z.Records),
 		Unreadable: some(z.Unreadable),
 	}
 	if z.Records > 0 { // without records the times mean nothing
@@ -165,7 +166,7 @@ func zoneOf(z pipeline.Zone) zoneRow {
 func problemOf(c pipeline.ProblemCount) problemRow {
 	v := problemRow{Verdict: verdict(c), Code: c.Code, Count: count(c.Count)}
 	if len(c.Examples) > 0 {
-		v.Place, v.Message = place(c.Examples[0]), c.Examples[0].Message
+		v.Place, v.Message = place(c.Examples[0]), clip(c.Examples[0].Message, maxMessage)
 	}
 	return v
 }
@@ -173,7 +174,7 @@ func problemOf(c pipeline.ProblemCount) problemRow {
 func ruleOf(r *RuleLine) ruleRow {
 	st := r.Stats
 	return ruleRow{
-		Name: r.title(), ID: r.ID, Type: r.Type, Severity: r.Severity, Why: r.why(),
+		Name: r.title(), ID: clip(r.ID, maxName), Type: r.Type, Severity: r.Severity, Why: r.why(),
 		Alerts: some(st.Alerts), Withheld: some(st.Withheld), Suppressed: some(st.Suppressed),
 		Learned: some(st.Learned), Cold: some(st.Cold), Uncounted: some(st.Dropped),
 	}
@@ -184,7 +185,7 @@ func (r *RuleLine) why() string {
 	if r.Ran {
 		return ""
 	}
-	return cmp.Or(r.Reason, "not chosen")
+	return clip(cmp.Or(r.Reason, "not chosen"), maxName)
 }
 
 // some is count, but nothing for none: it leaves tables readable.

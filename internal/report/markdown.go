@@ -18,9 +18,9 @@ func Markdown(w io.Writer, s *Scan) error {
 	}
 	shown := cards(alerts)
 	p.line("# Debut scan report\n")
-	p.line("%s UTC, Debut %s, of %s\n", clock(s.Now, timeFormat), text(s.Version), codes(s.Paths))
+	p.line("%s UTC, Debut %s, of %s\n", clock(s.Now, timeFormat), text(s.Version), codes(few(s.Paths, maxName)))
 	mdList(p, "Read", inputLines(s))
-	mdList(p, "Alerts", trimmed(alertLines(s)))
+	mdList(p, "Alerts", mdAlerts(s))
 	mdList(p, "Note", noteLines(s))
 
 	p.line("## Alerts\n")
@@ -46,9 +46,10 @@ func heldLine(s *Scan) string {
 	return ""
 }
 
-func trimmed(lines []string) []string {
-	for i, l := range lines {
-		lines[i] = strings.TrimSpace(l)
+func mdAlerts(s *Scan) []string {
+	lines := []string{severityLine(s)}
+	if s.sums.notified > 0 {
+		lines = append(lines, "by rule: "+names(s.sums.byRule.tallies(), maxTop), "by principal: "+names(s.sums.byPrincipal.tallies(), maxTop))
 	}
 	return lines
 }
@@ -73,7 +74,7 @@ func mdTable(p *printer, s *Scan, list []card) {
 	mdRow(p, "--:", "---", "---", "---", "---", "---", "---", "---")
 	for i := range list {
 		c := &list[i]
-		mdRow(p, count(int64(c.N)), c.Time, text(c.Severity), text(c.line.Rule), tableCode(c.Who), tableCode(c.What), tableCode(c.Where), text(c.Seen))
+		mdRow(p, count(int64(c.N)), c.Time, text(c.Severity), text(c.Name), tableCode(c.Who), tableCode(c.What), tableCode(c.Where), text(c.Seen))
 	}
 	p.line("")
 }
@@ -81,7 +82,7 @@ func mdTable(p *printer, s *Scan, list []card) {
 func mdRow(p *printer, cells ...string) { p.line("| %s |", strings.Join(cells, " | ")) }
 
 func mdCard(p *printer, c *card) {
-	p.line("### %d. %s\n", c.N, text(c.line.Rule))
+	p.line("### %d. %s\n", c.N, text(c.Name))
 	item := func(name, value string) {
 		if value != "" {
 			p.line("- **%s:** %s", name, value)
@@ -99,7 +100,7 @@ func mdCard(p *printer, c *card) {
 	for _, t := range c.Terms {
 		item("Term", code(t.Field)+" = "+orEmpty(code(t.Value)))
 	}
-	item("Rule", text(c.RuleName)+" ("+code(c.Rule.ID)+", "+text(string(c.Rule.Type))+")")
+	item("Rule", text(c.RuleName)+" ("+code(c.RuleID)+", "+text(string(c.Rule.Type))+")")
 	for _, t := range c.Threats {
 		item("ATT&CK", text(t))
 	}
@@ -155,7 +156,7 @@ func mdProblems(p *printer, s *Scan) {
 	lines := problemLines(s.Stats.Problems)
 	for _, d := range s.NotLoaded {
 		if d.Severity == query.Error {
-			lines = append(lines, d.Error())
+			lines = append(lines, clip(d.Error(), maxMessage))
 		}
 	}
 	if len(lines) == 0 {
@@ -183,17 +184,29 @@ func mdRules(p *printer, s *Scan) {
 	}
 }
 
-// text makes s plain text in Markdown: one line, no markup, no HTML, no links.
+// text makes s plain text in Markdown: one line, no markup, no HTML, no links, and
+// nothing at its beginning that would open a list.
 func text(s string) string {
+	s = Safe(s)
 	var b strings.Builder
-	for _, r := range Safe(s) {
-		if strings.ContainsRune("\\`*_{}[]<>#|~&$@:!", r) {
+	digits := true // only digits so far
+	for i, r := range s {
+		switch {
+		case strings.ContainsRune("\\`*_{}[]<>#|~&$@!", r),
+			r == ':' && linked(s[i+1:]),
+			i == 0 && strings.ContainsRune("-+=", r),
+			i > 0 && digits && strings.ContainsRune(".)", r) && (i+1 == len(s) || s[i+1] == ' '):
 			b.WriteByte('\\')
 		}
+		digits = digits && r >= '0' && r <= '9'
 		b.WriteRune(r)
 	}
 	return strings.ReplaceAll(b.String(), "www.", `www\.`)
 }
+
+// linked reports whether a colon before s could make a link or an emoji: not one in
+// a time or at the end of a word.
+func linked(s string) bool { return s != "" && s[0] != ' ' && (s[0] < '0' || s[0] > '9') }
 
 // code makes s a code span, in which Markdown leaves everything alone.
 func code(s string) string {

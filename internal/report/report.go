@@ -71,7 +71,7 @@ func (s *Scan) notified() iter.Seq2[*alert.Alert, error] {
 	}
 }
 
-func (r RuleLine) title() string { return cmp.Or(r.Name, r.ID) }
+func (r RuleLine) title() string { return clip(cmp.Or(r.Name, r.ID), maxName) }
 
 // worst returns at most limit of the alerts that notify, the most severe and among
 // those the earliest, in order of time.
@@ -128,4 +128,4 @@ func sum(list []tally) (n int64) {
 }
 
 // ruleName is the rule's own name, which an alert's Name may override.
-func ruleName(a *alert.Alert) string { return cmp.Or(a.Rule.Name, a.Rule.ID) }
+func ruleName(a *alert.Alert) string { return clip(cmp.Or(a.Rule.Name, a.Rule.ID), maxName) }

@@ -64,6 +64,13 @@ func safeLines(s string) []string {
 	return lines
 }
 
+// Lengths of values in bytes, beyond which they are clipped.
+const (
+	maxName    = 160  // in a list, a table, a sentence
+	maxMessage = 500  // of an error
+	maxValue   = 2000 // where a value stands for itself
+)
+
 // clip cuts s to a number of bytes and says how many are missing.
 func clip(s string, limit int) string {
 	if len(s) <= limit {

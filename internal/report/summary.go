@@ -26,7 +26,7 @@ func Summary(w io.Writer, s *Scan, o Options) error {
 	for _, b := range []block{
 		{"read", inputLines(s)},
 		{"problems", problemLines(s.Stats.Problems)},
-		{"coverage", coverageLines(s.Stats.Zones)},
+		{"coverage", coverageLines(s.Stats)},
 		{"rules", ruleLines(s)},
 		{"alerts", alertLines(s)},
 		{"note", noteLines(s)},
@@ -44,7 +44,7 @@ type block struct {
 
 func (p *printer) block(b block, width int) {
 	const label = len("coverage") + len(gap)
-	var lines []string
+	lines := make([]string, 0, len(b.lines))
 	for _, l := range b.lines {
 		lines = append(lines, wrap(Safe(l), width-label)...)
 	}
@@ -95,14 +95,11 @@ func inputLines(s *Scan) []string {
 	}
 	lines := []string{what, speed(s)}
 	if st.Duplicates > 0 {
-		about := "about "
-		if st.DuplicatesExact {
-			about = ""
+		text := plural(st.Duplicates, "duplicate")
+		if !st.DuplicatesExact {
+			text = "about " + plural(about(st.Duplicates), "duplicate")
 		}
-		lines = append(lines, about+plural(st.Duplicates, "duplicate")+" left out")
-	}
-	if n := sum(ruleTallies(s, func(r pipeline.RuleStats) int64 { return r.Conflicts })); n > 0 {
-		lines = append(lines, plural(n, "finding")+" on an event read in copies that differ; one of them was taken")
+		lines = append(lines, text+" left out")
 	}
 	if st.Outside > 0 {
 		lines = append(lines, plural(st.Outside, "record")+" after the end of the time looked at")
@@ -136,11 +133,7 @@ func speed(s *Scan) string {
 }
 
 func skipped(s *Scan) []tally {
-	list := []tally{}
-	for reason, n := range s.Skipped {
-		list = append(list, tally{reason, n})
-	}
-	return tallies(list, func(t tally) (string, int64) { return t.Name, t.Count })
+	return counts(s.Skipped).tallies()
 }
 
 // problemLines lists the rejected before the merely noted.
@@ -155,11 +148,11 @@ func problemLines(problems []pipeline.ProblemCount) []string {
 		}
 		return cmp.Compare(b.Count, a.Count)
 	})
-	var lines []string
+	lines := make([]string, 0, len(list))
 	for _, c := range list {
 		text := verdict(c) + " " + count(c.Count) + " × " + c.Code
 		if len(c.Examples) > 0 {
-			text += ": " + place(c.Examples[0]) + ": " + c.Examples[0].Message
+			text += ": " + place(c.Examples[0]) + ": " + clip(c.Examples[0].Message, maxMessage)
 		}
 		lines = append(lines, text)
 	}
@@ -173,11 +166,20 @@ func verdict(c pipeline.ProblemCount) string {
 	return "noted"
 }
 
-func place(p cloudtrail.Problem) string { return fmt.Sprintf("%s:%d", p.Input, p.Offset) }
+func place(p cloudtrail.Problem) string {
+	p.Input = clip(p.Input, maxMessage)
+	switch {
+	case p.Record > 0:
+		return fmt.Sprintf("%s, record %s, byte %s", p.Input, count(p.Record), count(p.Offset))
+	case p.Offset > 0:
+		return fmt.Sprintf("%s, byte %s", p.Input, count(p.Offset))
+	}
+	return p.Input
+}
 
 // coverageLines shows the zones with trouble first, then the largest.
-func coverageLines(zones []pipeline.Zone) []string {
-	list := slices.Clone(zones)
+func coverageLines(st *pipeline.Stats) []string {
+	list := slices.Clone(st.Zones)
 	slices.SortStableFunc(list, func(a, b pipeline.Zone) int {
 		return cmp.Or(cmp.Compare(b.Unreadable, a.Unreadable), cmp.Compare(b.Records, a.Records))
 	})
@@ -187,7 +189,7 @@ func coverageLines(zones []pipeline.Zone) []string {
 			lines = append(lines, "and "+count(int64(len(list)-maxZones))+" more accounts and regions")
 			break
 		}
-		text := fmt.Sprintf("%s %s: %s", cmp.Or(z.Account, "no account"), cmp.Or(z.Region, "no region"), plural(z.Records, "record"))
+		text := fmt.Sprintf("%s %s: %s", clip(cmp.Or(z.Account, "no account"), maxName), clip(cmp.Or(z.Region, "no region"), maxName), plural(z.Records, "record"))
 		if z.Records > 0 {
 			text += fmt.Sprintf(", %s to %s", clock(z.First, minuteFormat), clock(z.Last, minuteFormat))
 		}
@@ -198,6 +200,9 @@ func coverageLines(zones []pipeline.Zone) []string {
 			text += ", " + plural(z.Unreadable, "file") + " not readable whole"
 		}
 		lines = append(lines, text)
+	}
+	if st.MoreZones > 0 {
+		lines = append(lines, plural(st.MoreZones, "record")+" of accounts and regions that are too many to list")
 	}
 	return lines
 }
@@ -214,7 +219,7 @@ func ruleLines(s *Scan) []string {
 		if r.Ran {
 			return "", 0
 		}
-		return cmp.Or(r.Reason, "not chosen"), 1
+		return r.why(), 1
 	})
 	for _, t := range reasons {
 		lines = append(lines, count(t.Count)+" not run: "+t.Name)
@@ -232,16 +237,23 @@ func ruleLines(s *Scan) []string {
 }
 
 func alertLines(s *Scan) []string {
+	lines := []string{severityLine(s)}
 	if s.sums.notified == 0 {
-		return []string{"none"}
+		return lines
 	}
-	parts := []string{}
+	lines = append(lines, top("by rule", s.sums.byRule.tallies())...)
+	return append(lines, top("by principal", s.sums.byPrincipal.tallies())...)
+}
+
+func severityLine(s *Scan) string {
+	if s.sums.notified == 0 {
+		return "none"
+	}
+	var parts []string
 	for _, t := range s.sums.severities() {
 		parts = append(parts, count(t.Count)+" "+t.Name)
 	}
-	lines := []string{plural(s.sums.notified, "alert") + ": " + strings.Join(parts, ", ")}
-	lines = append(lines, top("by rule", s.sums.byRule.tallies())...)
-	return append(lines, top("by principal", s.sums.byPrincipal.tallies())...)
+	return plural(s.sums.notified, "alert") + ": " + strings.Join(parts, ", ")
 }
 
 // top lists the first ten of a tally below a heading.
@@ -252,7 +264,7 @@ func top(title string, list []tally) []string {
 			lines = append(lines, "    and "+count(int64(len(list)-maxTop))+" more")
 			break
 		}
-		lines = append(lines, fmt.Sprintf("%6s  %s", count(t.Count), t.Name))
+		lines = append(lines, fmt.Sprintf("%6s  %s", count(t.Count), clip(t.Name, maxName)))
 	}
 	return lines
 }
@@ -262,6 +274,9 @@ func noteLines(s *Scan) []string {
 	var lines []string
 	if cold := s.sums.cold.sum(); cold > 0 {
 		lines = append(lines, plural(cold, "alert")+" with a cold baseline, of "+names(s.sums.cold.tallies(), 3), coldMeans)
+	}
+	if list := ruleTallies(s, func(r pipeline.RuleStats) int64 { return r.Conflicts }); len(list) > 0 {
+		lines = append(lines, plural(sum(list), "finding")+" on events of which copies differ, so that some log is not as it was written: "+names(list, 3))
 	}
 	if list := ruleTallies(s, func(r pipeline.RuleStats) int64 { return r.Learned }); len(list) > 0 {
 		lines = append(lines, plural(sum(list), "finding")+" only learned (before the start): "+names(list, 3))
@@ -279,9 +294,13 @@ func noteLines(s *Scan) []string {
 // cappedLines tells of max_signals: by rule, with whom it hit.
 func cappedLines(s *Scan) []string {
 	var lines []string
+	capped := 0
 	for i := range s.Rules {
 		r := &s.Rules[i]
 		if r.Stats.Capped == 0 {
+			continue
+		}
+		if capped++; capped > maxTop {
 			continue
 		}
 		text := fmt.Sprintf("%s: %s withheld over max_signals in %s", r.title(),
@@ -290,9 +309,12 @@ func cappedLines(s *Scan) []string {
 			text += ", of " + names(mine.tallies(), 3)
 		}
 		if r.Stats.Untold > 0 {
-			text += "; " + plural(r.Stats.Untold, "principal") + " of an interval told of by no alert at all"
+			text += "; " + plural(r.Stats.Untold, "principal") + " with withheld ones only"
 		}
 		lines = append(lines, text)
+	}
+	if capped > maxTop {
+		lines = append(lines, "and "+plural(int64(capped-maxTop), "more rule")+" over max_signals")
 	}
 	if list := ruleTallies(s, func(r pipeline.RuleStats) int64 { return r.Dropped }); len(list) > 0 {
 		lines = append(lines, plural(sum(list), "withheld finding")+" only counted, too many to keep: "+names(list, 3))

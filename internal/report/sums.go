@@ -17,8 +17,18 @@ type sums struct {
 	heldOf              map[string]counts
 }
 
-// counts counts by name.
+// counts is how often each name occurred. Names come from logs, so there may be any number of them.
 type counts map[string]int64
+
+// maxNames is how many names are told apart.
+const maxNames = 100_000
+
+func (c counts) add(name string) {
+	if _, ok := c[name]; !ok && len(c) >= maxNames {
+		name = "others"
+	}
+	c[name]++
+}
 
 func newSums() sums {
 	return sums{byRule: counts{}, byPrincipal: counts{}, cold: counts{}, held: counts{}, heldOf: map[string]counts{}}
@@ -28,19 +38,19 @@ func (s *sums) add(a *alert.Alert) {
 	rule, who := ruleName(a), principal(a)
 	if a.Withheld {
 		s.withheld++
-		s.held[who]++
+		s.held.add(who)
 		if s.heldOf[rule] == nil {
 			s.heldOf[rule] = counts{}
 		}
-		s.heldOf[rule][who]++
+		s.heldOf[rule].add(who)
 		return
 	}
 	s.notified++
 	s.severity[max(alert.SeverityRank(a.Severity), 0)]++
-	s.byRule[rule]++
-	s.byPrincipal[who]++
+	s.byRule.add(rule)
+	s.byPrincipal.add(who)
 	if a.Cold {
-		s.cold[rule]++
+		s.cold.add(rule)
 	}
 }
 

@@ -12,9 +12,11 @@ import (
 
 const (
 	// narrow is the width under which a line has no room for who, what and where:
-	// they get a line of their own.
-	narrow = 110
-	gap    = "  "
+	// they get lines of their own.
+	narrow = 150
+	// maxLines is how many, which is enough for all but absurd values.
+	maxLines = 3
+	gap      = "  "
 	// least is how far a column is cut at most.
 	least = 6
 )
@@ -105,7 +107,7 @@ func names(list []tally, limit int) string {
 			parts = append(parts, "and "+count(int64(len(list)-limit))+" more")
 			break
 		}
-		parts = append(parts, fmt.Sprintf("%s (%s)", t.Name, count(t.Count)))
+		parts = append(parts, fmt.Sprintf("%s (%s)", clip(t.Name, maxName), count(t.Count)))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -113,9 +115,10 @@ func names(list []tally, limit int) string {
 // wide writes full lines, made to be read and to be searched, the first below a
 // header.
 func wide(p *printer, lines []tableLine, header bool) {
-	g := grid{{"TIME (UTC)", "SEVERITY", "RULE", "WHO", "WHAT", "FROM", "LAST SEEN"}}
+	g := make(grid, 0, 1+len(lines))
+	g = append(g, row{"TIME (UTC)", "SEVERITY", "RULE", "WHO", "WHAT", "FROM", "LAST SEEN"})
 	for _, l := range lines {
-		g = append(g, safeRow(l.Time, l.Severity, l.Rule, l.Who, l.What, l.Where, l.Seen))
+		g = append(g, safeRow(l.Time, l.Severity, l.Name, l.Who, l.What, l.Where, l.Seen))
 	}
 	widths := g.fit(0, 0)
 	if header {
@@ -129,29 +132,45 @@ func wide(p *printer, lines []tableLine, header bool) {
 // byDay writes lines that fit, under a heading for each day but the one that has had
 // its heading. It returns the last day.
 func byDay(p *printer, lines []tableLine, width int, day string) string {
-	const indent = "          " // the second line begins under the severity
-	var head, tail grid
+	const indent = "          " // what follows begins under the severity
+	var g grid
 	for _, l := range lines {
 		at := l.at.Format(clockFormat)
 		if width >= narrow {
-			head = append(head, safeRow(at, l.Severity, l.Rule, l.Who, l.What, l.Where, l.Seen))
-			continue
+			g = append(g, safeRow(at, l.Severity, l.Name, l.Who, l.What, l.Where, l.Seen))
+		} else {
+			g = append(g, safeRow(at, l.Severity, l.Name, l.Seen))
 		}
-		head = append(head, safeRow(at, l.Severity, l.Rule, l.Seen))
-		tail = append(tail, safeRow(l.Who, l.What, l.Where))
 	}
-	headWidths, tailWidths := head.fit(width, 2), tail.fit(width-len(indent), 0)
+	widths := g.fit(width, 1)
 	for i, l := range lines {
 		if d := l.at.Format("Monday 2006-01-02") + " (UTC)"; d != day {
 			day = d
 			p.line("%s", p.bold(day))
 		}
-		p.line("%s", p.alert(head[i], headWidths, l.Severity))
-		if tail != nil {
-			p.line("%s%s", indent, tail[i].text(tailWidths))
+		p.line("%s", p.alert(g[i], widths, l.Severity))
+		if width < narrow {
+			for _, text := range l.sentence(width - len(indent)) {
+				p.line("%s%s", indent, text)
+			}
 		}
 	}
 	return day
+}
+
+// sentence says who, what and where from in lines of that width.
+func (l *line) sentence(width int) []string {
+	// The dots stay with what is before them. Safe leaves no such space to a log.
+	const stay = "\u00a0"
+	lines := wrap(join(stay+"· ", Safe(l.Who), Safe(l.What), Safe(l.Where)), width)
+	if len(lines) > maxLines {
+		lines = lines[:maxLines]
+		lines[maxLines-1] += " …"
+	}
+	for i := range lines {
+		lines[i] = cut(strings.ReplaceAll(lines[i], stay, " "), width)
+	}
+	return lines
 }
 
 type row []string

@@ -116,7 +116,7 @@ func (t *timeline) dots(sc scale, alerts []*alert.Alert, y float64) float64 {
 			l := lineOf(a)
 			t.Dots = append(t.Dots, dot{
 				X: x, Y: y, R: dotSize, Severity: name, N: i + 1, count: 1,
-				Title: clip(join(" · ", l.Time+" UTC", l.Rule, l.Who, l.What), maxValue),
+				Title: clip(join(" · ", l.Time+" UTC", l.Name, l.Who, l.What), maxValue),
 			})
 			last = &t.Dots[len(t.Dots)-1]
 		}
@@ -161,7 +161,7 @@ func (t *timeline) spans(sc scale, s *Scan, y float64) float64 {
 		}
 		x := sc.x(a.first)
 		t.Spans = append(t.Spans, bar2{
-			X: x, Y: y, Width: max(2, round(sc.x(a.last)-x)), Middle: y + 9, Name: cmp.Or(a.name, "no account"),
+			X: x, Y: y, Width: max(2, round(sc.x(a.last)-x)), Middle: y + 9, Name: cut(Safe(cmp.Or(a.name, "no account")), 15),
 			Title: plural(a.records, "record") + ", " + clock(a.first, minuteFormat) + " to " + clock(a.last, minuteFormat) + " UTC",
 		})
 		y += laneStep * 0.75

@@ -43,6 +43,15 @@ func plural(n int64, noun string) string {
 	return count(n) + " " + noun
 }
 
+// about rounds a number to what an estimate is good for.
+func about(n int64) int64 {
+	unit := int64(1)
+	for n/unit >= 1000 {
+		unit *= 10
+	}
+	return (n + unit/2) / unit * unit
+}
+
 // span writes a duration in its largest unit: 9d, 3h, 12m, 40s.
 func span(d time.Duration) string {
 	switch {
@@ -85,27 +94,31 @@ func clock(t time.Time, format string) string {
 // A line is an alert in the words that all people's reports share; nothing in it is
 // escaped yet.
 type line struct {
-	Time, Severity, Rule, Who, What, Where, Seen string
+	Time, Severity, Name, Who, What, Where, Seen string
 }
 
 func lineOf(a *alert.Alert) line {
 	s := a.Summary()
 	return line{
-		Time: clock(a.Time, timeFormat), Severity: a.Severity, Rule: cmp.Or(a.Name, a.Rule.ID),
+		Time: clock(a.Time, timeFormat), Severity: a.Severity, Name: clip(cmp.Or(a.Name, a.Rule.ID), maxName),
 		Who: s.Who, What: s.What, Where: join(" · ", s.Where, agent(a)), Seen: seen(a),
 	}
 }
 
-// agent names the caller's program in a few words.
+// agent names the caller's program in a few words; not that of the first of many
+// events.
 func agent(a *alert.Alert) string {
+	if a.Threshold != nil {
+		return ""
+	}
 	if name := firstOf(a, "user_agent.name"); name != "" && name != "Other" {
-		return name
+		return clip(name, maxName)
 	}
 	original := firstOf(a, "user_agent.original")
 	if head, _, ok := strings.Cut(original, " "); ok && head != "" {
-		return head
+		original = head
 	}
-	return original
+	return clip(original, maxName)
 }
 
 // seen tells why it is news: how long since the last time, or how many at once.
@@ -180,12 +193,15 @@ func history(a *alert.Alert) string {
 		return ""
 	}
 	s := "never seen before"
-	if !a.Previous.IsZero() {
+	switch {
+	case !a.Previous.IsZero():
 		s = "last seen " + clock(a.Previous, timeFormat) + " UTC, " + span(a.Time.Sub(a.Previous)) + " earlier"
+	case a.Cold:
+		s = "not seen before in these logs"
 	}
-	s += "; the logs cover " + percent(a.Coverage) + " of the history"
+	s += "; the logs cover " + percent(a.Coverage) + " of the time that the rule looks back on"
 	if a.Cold {
-		s += " (cold)"
+		s += ": cold"
 	}
 	return s
 }
@@ -196,8 +212,11 @@ func counted(a *alert.Alert) string {
 	if t := a.Threshold; t != nil {
 		parts = append(parts, plural(t.Count, "event"))
 		for _, c := range t.Cardinality {
-			parts = append(parts, count(c.Value)+" different "+c.Field)
+			parts = append(parts, count(c.Value)+" different "+clip(c.Field, maxName))
 		}
+	}
+	if a.Conflict {
+		parts = append(parts, "copies that differ were read, the one with the smallest hash is shown")
 	}
 	if s := a.Suppression; s != nil && s.Count > 0 {
 		parts = append(parts, "stands for "+plural(s.Count, "more alert")+" until "+clock(s.End, timeFormat)+" UTC")
