@@ -78,7 +78,7 @@ func (a *Alert) thresholdSummary() Summary {
 			if s.Who == "" {
 				s.Who = word(ShortPrincipal(t.Value))
 			}
-		case "user.name":
+		case "user.name", "user.id":
 			if s.Who == "" {
 				s.Who = v
 			}

@@ -126,7 +126,7 @@ func speed(s *Scan) string {
 		return text
 	}
 	text += fmt.Sprintf(" in %.1f s", seconds)
-	if read := s.Stats.Records + s.Stats.Documents; read > 0 {
+	if read := s.Stats.Records + s.Stats.Documents; read > 0 && seconds >= 1 { // a rate of less is noise
 		text += ", " + count(int64(float64(read)/seconds)) + " records/s"
 	}
 	return text
