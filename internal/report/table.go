@@ -29,7 +29,7 @@ const tableBlock = 1000
 func Table(w io.Writer, s *Scan, o Options) error {
 	p := &printer{w: w, color: o.Color}
 	if s.sums.notified == 0 {
-		p.line("%s", Safe(nothing(s)))
+		p.note(nothing(s), o.Width)
 	}
 	var day string
 	var block []tableLine
@@ -54,7 +54,7 @@ func Table(w io.Writer, s *Scan, o Options) error {
 		flush()
 	}
 	if s.sums.withheld > 0 {
-		p.line("%s", p.dim(Safe(heldBack(s))))
+		p.note(heldBack(s), o.Width)
 	}
 	return p.err
 }
@@ -251,6 +251,16 @@ type printer struct {
 func (p *printer) line(format string, args ...any) {
 	if p.err == nil {
 		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
+	}
+}
+
+// note writes a sentence about the table, dimmed and wrapped.
+func (p *printer) note(text string, width int) {
+	for _, l := range wrap(Safe(text), width) {
+		if width > 0 {
+			l = cut(l, width)
+		}
+		p.line("%s", p.dim(l))
 	}
 }
 
