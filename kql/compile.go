@@ -17,6 +17,8 @@ type compiler struct {
 	path  string          // of the nested groups around, with a dot at its end
 	seen  map[string]bool // fields that have been complained about
 	diags query.Diagnostics
+	// How many conditions leave open which field they are about.
+	patterns int
 }
 
 // node compiles n. Within the value of a [Match] field is its field, else nil.
@@ -134,7 +136,7 @@ func equal(f *ecs.Field, v *Literal) (query.Expr, error) {
 	case v.Wildcard():
 		x, ok := query.Like(f, query.NewPattern(v.Parts...))
 		if !ok {
-			return nil, errPattern
+			return nil, fmt.Errorf("%s: %w", f.Name, errPattern)
 		}
 		return x, nil
 	case v.Quoted:
@@ -149,7 +151,7 @@ var errPattern = errors.New("only text can be compared with a pattern")
 func (c *compiler) leaf(field, v *Literal, build func(*ecs.Field) (query.Expr, error)) query.Expr {
 	c.known(field)
 	if field.Wildcard() {
-		return query.AnyField(c.cat, c.pattern(field.Parts), build)
+		return c.anyField(field, field.Parts, build)
 	}
 	f := c.cat.Resolve(c.path + field.Text())
 	if parts := c.members(f); parts != nil {
@@ -190,6 +192,18 @@ func (c *compiler) members(f *ecs.Field) []query.Expr {
 	return out
 }
 
+// anyField compiles a condition that leaves its field open, as place does.
+func (c *compiler) anyField(place *Literal, parts []string, build func(*ecs.Field) (query.Expr, error)) query.Expr {
+	switch c.patterns++; {
+	case c.patterns <= MaxPatterns:
+		return query.AnyField(c.cat, c.pattern(parts), build)
+	case c.patterns == MaxPatterns+1:
+		c.diags = append(c.diags, place.span.diagnostic(query.Error, "too-many-patterns",
+			fmt.Sprintf("more than %d conditions leave open which field they are about", MaxPatterns), "name the fields"))
+	}
+	return query.Const(false)
+}
+
 // pattern returns the pattern of a field's name.
 func (c *compiler) pattern(parts []string) *query.Pattern {
 	parts = slices.Clone(parts)
@@ -203,12 +217,15 @@ func (c *compiler) bare(v *Literal) query.Expr {
 	if v.anything() && c.path == "" {
 		return query.Const(true)
 	}
+	if v.anything() {
+		return c.anyField(v, []string{"", ""}, func(f *ecs.Field) (query.Expr, error) { return query.Exists(f), nil })
+	}
 	hint := "name the field: FIELD: VALUE; a list of values for one field needs parentheses, FIELD: (VALUE or VALUE)"
 	if strings.Contains(v.Text(), "=") {
 		hint = "compare with a colon: FIELD: VALUE"
 	}
 	c.warn(v.span, "bare-value", "a value without a field is looked for in all fields, which is slow", hint)
-	return query.AnyField(c.cat, c.pattern([]string{"", ""}), func(f *ecs.Field) (query.Expr, error) { return equal(f, v) })
+	return c.anyField(v, []string{"", ""}, func(f *ecs.Field) (query.Expr, error) { return equal(f, v) })
 }
 
 func (c *compiler) nested(n *Nested) query.Expr {
@@ -217,8 +234,7 @@ func (c *compiler) nested(n *Nested) query.Expr {
 	c.path = path + "."
 	x := c.node(n.Query, nil)
 	c.path = outer
-	c.report(n.Path.span, query.Info, "nested-group", fmt.Sprintf("%s is not a nested field of the mapping; the group is tried on each object by itself", quote(path)),
-		"Elasticsearch refuses such a query")
+	c.report(n.Path.span, query.Info, "nested-group", fmt.Sprintf("%s is not nested in the mapping: the group is tried on each object by itself, where Elasticsearch refuses it", quote(path)), "")
 	return query.Nested(path, x)
 }
 
@@ -280,11 +296,11 @@ func isOperator(word string) bool {
 
 // never warns of a comparison that no event can meet.
 func (c *compiler) never(v *Literal, err error) {
-	code := "value-type"
+	code, hint := "value-type", ""
 	if errors.Is(err, errPattern) {
-		code = "pattern-type"
+		code, hint = "pattern-type", "compare addresses with a block such as 10.0.0.0/8, numbers and dates with >= and <"
 	}
-	c.warn(v.span, code, err.Error()+"; the condition never holds", "")
+	c.warn(v.span, code, err.Error()+"; the condition never holds", hint)
 }
 
 func (c *compiler) warn(place Span, code, message, hint string) {

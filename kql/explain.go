@@ -60,6 +60,8 @@ func (p *parser) unexpected() Node {
 		hint = fmt.Sprintf(`join conditions with and, or; write \%c for a %c in a value, or put the value in quotes`, c, c)
 		if glued := p.glued(); glued != "" {
 			hint = fmt.Sprintf("write white space between %s and %c", glued, c)
+		} else if c != '(' && p.lists > 0 {
+			hint = "the list of values is not closed: write ) before the next condition"
 		}
 	default:
 		operator := p.operator()
@@ -68,7 +70,7 @@ func (p *parser) unexpected() Node {
 		}
 		switch {
 		case strings.EqualFold(operator, "not"):
-			hint = "before white space not is an operator, at the end of a word too: join conditions with and, or, or put the value in quotes"
+			hint = "before white space not is an operator, at the end of a word too: join conditions with and, or; put the value in quotes; in a pattern write \\u006eot"
 		case operator != "":
 			hint = "and, or need white space on both sides"
 		default:

@@ -15,6 +15,9 @@ const (
 	MaxSize = 1 << 20
 	// MaxDepth is how deep parentheses and braces may stand in each other.
 	MaxDepth = 100
+	// MaxPatterns is how many conditions may leave open which field they are about:
+	// names with wildcards and bare values. Each stands for over a hundred fields.
+	MaxPatterns = 64
 	// maxDiagnostics is how many things are questionable at most in one query.
 	maxDiagnostics = 100
 )
@@ -32,12 +35,16 @@ func Parse(src string) (Node, error) {
 
 // Compile resolves the fields of n and returns it as an expression, with what is
 // questionable about it in order of place. An error-severity diagnostic means that
-// the expression is nil; whatever [Parse] accepts compiles without one.
+// the expression is nil; what [Parse] accepts compiles unless it passes
+// [MaxPatterns].
 //
 // The expression is safe for concurrent use. Of n nothing is kept or changed.
 func Compile(n Node, cat *ecs.Catalogue) (query.Expr, query.Diagnostics) {
 	c := &compiler{cat: cat, seen: make(map[string]bool)}
 	x := c.node(n, nil)
+	if c.patterns > MaxPatterns {
+		x = nil
+	}
 	return x, c.sorted()
 }
 

@@ -13,6 +13,7 @@ import (
 type parser struct {
 	scanner
 	depth int
+	lists int      // lists of values that are open
 	last  *Literal // the literal read last
 	diag  *query.Diagnostic
 }
@@ -156,7 +157,9 @@ func (p *parser) match(start int, field *Literal) Node {
 		}
 		return &Nested{field, n, p.at(start, p.pos)}
 	case '(':
+		p.lists++
 		n = p.group(')', p.listed)
+		p.lists--
 	default:
 		n = p.listed()
 	}
