@@ -57,7 +57,7 @@ func (s *scanner) space() {
 // keyword reports whether s begins with the word and white space, and how long the
 // two are.
 func keyword(s, word string) (length int, ok bool) {
-	if len(s) <= len(word) || !strings.EqualFold(s[:len(word)], word) {
+	if len(s) <= len(word) || s[0]|0x20 != word[0] || !strings.EqualFold(s[:len(word)], word) {
 		return 0, false
 	}
 	n := spaceAt(s[len(word):])
