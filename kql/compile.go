@@ -155,10 +155,12 @@ func (c *compiler) leaf(field, v *Literal, build func(*ecs.Field) (query.Expr, e
 	}
 	f := c.cat.Resolve(c.path + field.Text())
 	if parts := c.members(f); parts != nil {
-		if v.anything() {
+		switch {
+		case !v.anything():
+			c.never(v, fmt.Errorf("%s holds other fields and has no value of its own", f.Name))
+		case c.open(field):
 			return query.Or(parts...)
 		}
-		c.never(v, fmt.Errorf("%s holds other fields and has no value of its own", f.Name))
 		return query.Never(f)
 	}
 	x, err := build(f)
@@ -194,14 +196,19 @@ func (c *compiler) members(f *ecs.Field) []query.Expr {
 
 // anyField compiles a condition that leaves its field open, as place does.
 func (c *compiler) anyField(place *Literal, parts []string, build func(*ecs.Field) (query.Expr, error)) query.Expr {
-	switch c.patterns++; {
-	case c.patterns <= MaxPatterns:
-		return query.AnyField(c.cat, c.pattern(parts), build)
-	case c.patterns == MaxPatterns+1:
+	if !c.open(place) {
+		return query.Const(false)
+	}
+	return query.AnyField(c.cat, c.pattern(parts), build)
+}
+
+// open counts the conditions that stand for many fields, and refuses too many.
+func (c *compiler) open(place *Literal) bool {
+	if c.patterns++; c.patterns == MaxPatterns+1 {
 		c.diags = append(c.diags, place.span.diagnostic(query.Error, "too-many-patterns",
 			fmt.Sprintf("more than %d conditions leave open which field they are about", MaxPatterns), "name the fields"))
 	}
-	return query.Const(false)
+	return c.patterns <= MaxPatterns
 }
 
 // pattern returns the pattern of a field's name.

@@ -16,7 +16,8 @@ const (
 	// MaxDepth is how deep parentheses and braces may stand in each other.
 	MaxDepth = 100
 	// MaxPatterns is how many conditions may leave open which field they are about:
-	// names with wildcards and bare values. Each stands for over a hundred fields.
+	// names with wildcards, names of objects and bare values. Each stands for up to
+	// all fields of the mapping.
 	MaxPatterns = 64
 	// maxDiagnostics is how many things are questionable at most in one query.
 	maxDiagnostics = 100
