@@ -10,7 +10,7 @@ import (
 // A Pattern is a wildcard pattern over whole values. It is immutable.
 type Pattern struct {
 	parts []string // the literal text between the stars; at least one
-	one   bool     // ? stands for one character
+	one   rune     // stands for one character in parts; 0: nothing does
 	fold  bool     // letter case does not matter
 }
 
@@ -28,7 +28,50 @@ func NewPattern(parts ...string) *Pattern {
 // characters and, with one, ? for exactly one. Nothing is escaped. With fold,
 // letters that differ only in case are equal, as in [strings.EqualFold].
 func ParsePattern(text string, one, fold bool) *Pattern {
-	return &Pattern{parts: strings.Split(text, "*"), one: one && strings.Contains(text, "?"), fold: fold}
+	p := &Pattern{parts: strings.Split(text, "*"), fold: fold}
+	if one && strings.Contains(text, "?") {
+		p.one = '?'
+	}
+	return p
+}
+
+// ParseWildcard returns the pattern of text as Elasticsearch's wildcard query reads
+// it: * stands for any run of characters, ? for exactly one, and a backslash takes
+// the meaning from the character behind it. With fold, letters that differ only in
+// case are equal.
+func ParseWildcard(text string, fold bool) *Pattern {
+	p := &Pattern{fold: fold, one: '?'}
+	if strings.Contains(text, `\?`) { // the text itself may hold a question mark
+		for p.one = '\uE000'; strings.ContainsRune(text, p.one); p.one++ {
+		}
+	}
+	var part strings.Builder
+	one, escaped := false, false
+	for _, r := range text {
+		switch {
+		case escaped:
+			part.WriteRune(r)
+			escaped = false
+		case r == '\\':
+			escaped = true
+		case r == '*':
+			p.parts = append(p.parts, part.String())
+			part.Reset()
+		case r == '?':
+			part.WriteRune(p.one)
+			one = true
+		default:
+			part.WriteRune(r)
+		}
+	}
+	if escaped { // a backslash at the end stands for itself
+		part.WriteByte('\\')
+	}
+	p.parts = append(p.parts, part.String())
+	if !one {
+		p.one = 0
+	}
+	return p
 }
 
 // folded returns the pattern without regard to letter case.
@@ -59,7 +102,7 @@ func (p *Pattern) Match(s string) bool {
 }
 
 // bytewise reports whether parts are compared byte by byte.
-func (p *Pattern) bytewise() bool { return !p.one && !p.fold }
+func (p *Pattern) bytewise() bool { return p.one == 0 && !p.fold }
 
 // prefix returns how many bytes of s the part takes at its beginning.
 func (p *Pattern) prefix(s, part string) (int, bool) {
@@ -81,7 +124,7 @@ func (p *Pattern) prefix(s, part string) (int, bool) {
 }
 
 func (p *Pattern) same(want, got rune) bool {
-	return want == got || p.one && want == '?' || p.fold && equalFold(want, got)
+	return want == got || want == p.one && p.one != 0 || p.fold && equalFold(want, got)
 }
 
 // equalFold reports whether a and b are the same letter. Three letters can be the

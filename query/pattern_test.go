@@ -62,6 +62,38 @@ func TestNewPatternTakesStarsLiterally(t *testing.T) {
 	}
 }
 
+func TestParseWildcard(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		pattern string
+		fold    bool
+		yes, no []string
+	}{
+		{pattern: "", yes: []string{""}, no: []string{"a"}},
+		{pattern: "a?c*", yes: []string{"abc", "a?cd"}, no: []string{"ac"}},
+		{pattern: `a\?c`, yes: []string{"a?c"}, no: []string{"abc", `a\?c`}},
+		{pattern: `a\*c`, yes: []string{"a*c"}, no: []string{"abc"}},
+		{pattern: `a\??`, yes: []string{"a?c", "a??"}, no: []string{"abc", "a?"}},
+		{pattern: `C:\\*`, yes: []string{`C:\x`}, no: []string{"C:x"}},
+		{pattern: `a\b`, yes: []string{"ab"}, no: []string{`a\b`}},
+		{pattern: `a\`, yes: []string{`a\`}},
+		{pattern: "\uE000\\??", yes: []string{"\uE000?x"}, no: []string{"x?x"}},
+		{pattern: "Get*", fold: true, yes: []string{"getObject"}, no: []string{"forget"}},
+	} {
+		p := query.ParseWildcard(tc.pattern, tc.fold)
+		for _, s := range tc.yes {
+			if !p.Match(s) {
+				t.Errorf("%q (fold %v) does not match %q", tc.pattern, tc.fold, s)
+			}
+		}
+		for _, s := range tc.no {
+			if p.Match(s) {
+				t.Errorf("%q (fold %v) matches %q", tc.pattern, tc.fold, s)
+			}
+		}
+	}
+}
+
 // reference is the pattern as a regular expression.
 func reference(pattern string, one, fold bool) *regexp.Regexp {
 	var b strings.Builder
@@ -88,6 +120,11 @@ func checkPattern(t interface{ Fatalf(string, ...any) }, pattern, s string, one,
 	want := reference(pattern, one, fold).MatchString(s)
 	if got := query.ParsePattern(pattern, one, fold).Match(s); got != want {
 		t.Fatalf("pattern %q (one %v, fold %v) on %q: %v, as a regular expression %v", pattern, one, fold, s, got, want)
+	}
+	if one && !strings.Contains(pattern, `\`) {
+		if got := query.ParseWildcard(pattern, fold).Match(s); got != want {
+			t.Fatalf("wildcard %q (fold %v) on %q: %v, as a regular expression %v", pattern, fold, s, got, want)
+		}
 	}
 	if !one && !fold {
 		if got := query.NewPattern(strings.Split(pattern, "*")...).Match(s); got != want {
