@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/big"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -107,38 +106,24 @@ func dateTest(op Op, literal string) (t test, timed bool, err error) {
 // addressTest tests whether an address is one of those listed, or in one of the
 // blocks listed.
 func addressTest(literals []string) (test, error) {
-	single := make(map[netip.Addr]struct{}, len(literals))
-	var blocks []netip.Prefix
+	all := make(addresses, 0, len(literals))
 	for _, l := range literals {
 		if strings.Contains(l, "/") {
 			p, err := netip.ParsePrefix(l)
 			if err != nil {
 				return nil, fmt.Errorf("%s is not a CIDR block", quote(l))
 			}
-			bits := p.Bits()
-			if p.Addr().Is4() {
-				bits += 96
-			}
-			blocks = append(blocks, netip.PrefixFrom(wide(p.Addr()), bits))
+			all = append(all, block(p))
 			continue
 		}
 		a, err := netip.ParseAddr(l)
 		if err != nil {
 			return nil, fmt.Errorf("%s is neither an address nor a CIDR block", quote(l))
 		}
-		single[wide(a)] = struct{}{}
+		all = append(all, addressSpan{wide(a), wide(a)})
 	}
-	return func(v string, _ time.Time) bool {
-		a, err := netip.ParseAddr(v)
-		if err != nil {
-			return false
-		}
-		a = wide(a)
-		if _, ok := single[a]; ok {
-			return true
-		}
-		return slices.ContainsFunc(blocks, func(p netip.Prefix) bool { return p.Contains(a) })
-	}, nil
+	all = all.merged()
+	return func(v string, _ time.Time) bool { return all.has(v) }, nil
 }
 
 // wide gives IPv4 and IPv6 addresses one order: an IPv4 address equals its

@@ -4,6 +4,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/debutsec/debut/ecs"
 	"github.com/debutsec/debut/query"
 	"github.com/debutsec/debut/rule"
 )
@@ -25,6 +26,13 @@ func TestCorpus(t *testing.T) {
 			t.Errorf("%s:%d: %s", d.File, d.Line, d.Message)
 		}
 		t.Logf("%s:%d:%d %s %s", d.File, d.Line, d.Column, d.Code, d.Message)
+	}
+	compiled, diags := set.Compile(ecs.NewCatalogue())
+	if len(compiled) != 139 || diags.Failed() {
+		t.Errorf("compiled %d rules: %v", len(compiled), diags)
+	}
+	for _, d := range diags {
+		t.Log(d.Render())
 	}
 	count := make(map[rule.Type]int)
 	runnable := 0

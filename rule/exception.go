@@ -130,7 +130,7 @@ func decodeItem(o object) (item ExceptionItem, listID, namespace string) {
 	o.r.failed = false
 	item = ExceptionItem{
 		ItemID: o.str("item_id"), Name: o.required("name"), Description: o.str("description"),
-		OSTypes: o.strs("os_types"), File: o.r.src.name, Line: o.r.src.line(o.n.off),
+		OSTypes: o.strs("os_types"), File: o.r.src.name, Line: o.r.src.line(o.n.off), src: o.r.src,
 	}
 	listID, namespace = o.str("list_id"), o.oneOf("namespace_type", "single", "single", "agnostic")
 	o.oneOf("type", "simple", "simple")
@@ -180,6 +180,7 @@ func decodeEntry(o object, nested bool) Entry {
 	e := Entry{
 		Field: o.required("field"),
 		Type:  o.required("type"),
+		at:    place{o.n.off, o.n.end},
 	}
 	types := []string{"match", "match_any", "exists", "wildcard", "list", "nested"}
 	if nested {

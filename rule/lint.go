@@ -49,20 +49,26 @@ func (l *linter) info(code, path, message, hint string) {
 }
 
 func (l *linter) report(severity query.Severity, code, path, message, hint string) {
+	var at *node
+	if l.tree != nil && path != "" {
+		at = l.tree
+		for name := range strings.SplitSeq(path, ".") {
+			at = at.get(name)
+		}
+	}
+	l.reportAt(severity, code, at, message, hint)
+}
+
+// reportAt reports at a value, or at the rule if the file does not have it.
+func (l *linter) reportAt(severity query.Severity, code string, at *node, message, hint string) {
 	if l.src == nil { // made by hand
 		*l.out = append(*l.out, query.Diagnostic{
 			Severity: severity, Code: code, File: l.File, RuleID: l.ID, Line: l.Line, Message: message, Hint: hint,
 		})
 		return
 	}
-	at := &node{off: l.tree.off, end: l.tree.off}
-	if n := l.tree; path != "" {
-		for name := range strings.SplitSeq(path, ".") {
-			n = n.get(name)
-		}
-		if n != nil && n.off >= 0 {
-			at = n
-		}
+	if at == nil || at.off < 0 {
+		at = &node{off: l.tree.off, end: l.tree.off}
 	}
 	r := &reporter{src: l.src, ruleID: l.ID, out: l.out}
 	r.at(severity, code, at.off, at.end, message, hint)

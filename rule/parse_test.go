@@ -111,7 +111,7 @@ func describeFile(f *rule.File) string {
 		for _, i := range l.Items {
 			fmt.Fprintf(&b, "  item %s %q expires %s os %v comments %q line %d\n", i.ItemID, i.Name, i.ExpireTime, i.OSTypes, i.Comments, i.Line)
 			for _, e := range i.Entries {
-				fmt.Fprintf(&b, "    %+v\n", e)
+				fmt.Fprintf(&b, "    %s\n", describeEntry(e))
 			}
 		}
 	}
@@ -119,4 +119,15 @@ func describeFile(f *rule.File) string {
 		fmt.Fprintf(&b, "connector %s\n", c)
 	}
 	return b.String()
+}
+
+func describeEntry(e rule.Entry) string {
+	s := fmt.Sprintf("%s %s %s %q", e.Field, e.Type, e.Operator, e.Values)
+	if e.ListID != "" {
+		s += " list " + e.ListID + " " + e.ListType
+	}
+	for _, sub := range e.Entries {
+		s += "\n      " + describeEntry(sub)
+	}
+	return s
 }

@@ -7,10 +7,10 @@ import (
 	"github.com/debutsec/debut/query"
 )
 
-// place moves the diagnostics of the rule's query from their line in the query to
+// inFile moves the diagnostics of the rule's query from their line in the query to
 // their line in the rule's file. Strings hide it: a query is one line of an export
 // however many lines it has itself.
-func (r *Rule) place(ds query.Diagnostics) query.Diagnostics {
+func (r *Rule) inFile(ds query.Diagnostics) query.Diagnostics {
 	literal := r.tree.get("query")
 	for i := range ds {
 		d := &ds[i]

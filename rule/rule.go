@@ -145,6 +145,8 @@ type ExceptionItem struct {
 	Comments                  []string
 	File                      string
 	Line                      int
+
+	src *source // nil for an item made by hand
 }
 
 // Entry is one condition of an exception item.
@@ -156,7 +158,12 @@ type Entry struct {
 	ListID   string   // for list
 	ListType string   // for list: keyword, ip, ip_range, ...
 	Entries  []Entry  // for nested
+
+	at place // in the file of the item
 }
+
+// place is a range of bytes in a file.
+type place struct{ off, end int }
 
 // ValueList is a list of values that exceptions of type list refer to.
 type ValueList struct {

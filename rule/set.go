@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io/fs"
+	"iter"
 	"path"
 	"slices"
 	"strings"
@@ -348,14 +349,27 @@ func (s *Set) list(ref ListRef) *ExceptionList {
 // refers to, by id and namespace, and of the lists that name its rule_id.
 func (s *Set) ExceptionsFor(r *Rule) []ExceptionItem {
 	var out []ExceptionItem
-	for i := range s.Lists {
-		l := &s.Lists[i]
-		refers := slices.ContainsFunc(r.ExceptionsList, func(ref ListRef) bool {
-			return l.ListID != "" && ref.ListID == l.ListID && ref.NamespaceType == l.NamespaceType
-		})
-		if refers || slices.Contains(l.RuleIDs, r.ID) {
-			out = append(out, l.Items...)
-		}
+	for l := range s.listsFor(r) {
+		out = append(out, l.Items...)
 	}
 	return out
+}
+
+// listsFor yields the lists that apply to r, each once.
+func (s *Set) listsFor(r *Rule) iter.Seq[*ExceptionList] {
+	return func(yield func(*ExceptionList) bool) {
+		for i := range s.Lists {
+			l := &s.Lists[i]
+			if (l.attached(r) || slices.Contains(l.RuleIDs, r.ID)) && !yield(l) {
+				return
+			}
+		}
+	}
+}
+
+// attached reports whether r refers to the list.
+func (l *ExceptionList) attached(r *Rule) bool {
+	return l.ListID != "" && slices.ContainsFunc(r.ExceptionsList, func(ref ListRef) bool {
+		return ref.ListID == l.ListID && ref.NamespaceType == l.NamespaceType
+	})
 }

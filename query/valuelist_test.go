@@ -1,4 +1,4 @@
-package rule
+package query_test
 
 import (
 	"fmt"
@@ -31,15 +31,15 @@ func TestValueList(t *testing.T) {
 		{typ: "ip", values: nil, out: []string{"192.0.2.2"}},
 		{typ: "ip", values: []string{"0.0.0.0/0"}, in: []string{"192.0.2.1"}, out: []string{"2001:db8::"}},
 		{typ: "long", values: []string{"64496", "1.0"}, in: []string{"64496", "1", "1.0"}, out: []string{"64497", "x"}},
-		{typ: "double", values: []string{"0.5"}, in: []string{"0.50", "5e-1"}, out: []string{"1e999999"}},
-		{typ: "ip", values: []string{"192.0.2.1", "home"}, wrong: `value 2, "home", is not an address, a CIDR block or a span of addresses`},
-		{typ: "ip_range", values: []string{"192.0.2.9-192.0.2.1"}, wrong: `value 1, "192.0.2.9-192.0.2.1", is not an address, a CIDR block or a span of addresses`},
-		{typ: "ip_range", values: []string{"192.0.2.9-2001:db8::"}, wrong: `value 1, "192.0.2.9-2001:db8::", is not an address, a CIDR block or a span of addresses`},
-		{typ: "ip", values: []string{"192.0.2.0/33"}, wrong: `value 1, "192.0.2.0/33", is not an address, a CIDR block or a span of addresses`},
-		{typ: "integer", values: []string{"one"}, wrong: `value 1, "one", is not a number`},
+		{typ: "double", values: []string{"0.5"}, in: []string{"0.50", "5e-1"}, out: []string{"1e999999", "5"}},
+		{typ: "ip", values: []string{"192.0.2.1", "home"}, wrong: `value 2: "home" is not an address, a CIDR block or a span of addresses`},
+		{typ: "ip_range", values: []string{"192.0.2.9-192.0.2.1"}, wrong: `value 1: "192.0.2.9-192.0.2.1" is not an address, a CIDR block or a span of addresses`},
+		{typ: "ip_range", values: []string{"192.0.2.9-2001:db8::"}, wrong: `value 1: "192.0.2.9-2001:db8::" is not an address, a CIDR block or a span of addresses`},
+		{typ: "ip", values: []string{"192.0.2.0/33"}, wrong: `value 1: "192.0.2.0/33" is not an address, a CIDR block or a span of addresses`},
+		{typ: "integer", values: []string{"one"}, wrong: `value 1: "one" is not a number`},
 		{typ: "geo_point", values: []string{"1,2"}, wrong: `value lists of type "geo_point" are not supported`},
 	} {
-		e, err := compileValueList(f, c.typ, &ValueList{Values: c.values})
+		e, err := query.InList(f, c.typ, c.values)
 		if got := fmt.Sprint(err); err != nil && got != c.wrong || err == nil && c.wrong != "" {
 			t.Errorf("%s %q: error %v, want %q", c.typ, c.values, err, c.wrong)
 		}
@@ -79,16 +79,27 @@ func TestRangesProperty(t *testing.T) {
 		for _, p := range prefixes {
 			values = append(values, p.String())
 		}
-		ranges, err := parseRanges(values)
+		f := ecs.NewCatalogue().Resolve("source.ip")
+		list, err := query.InList(f, "ip_range", values)
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, want := addr.Draw(t, "a"), false
-		for _, p := range prefixes {
-			want = want || p.Contains(a)
+		either, err := query.AnyOf(f, values)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if got := ranges.has(a.String()); got != want {
-			t.Fatalf("%v has %v: %v, want %v", values, a, got, want)
+		a, want := addr.Draw(t, "a"), query.False
+		for _, p := range prefixes {
+			if p.Contains(a) {
+				want = query.True
+			}
+		}
+		known := func(*ecs.Field) ([]string, bool) { return []string{a.String()}, true }
+		if got := list.Decide(known); got != want {
+			t.Fatalf("the list %v has %v: %v, want %v", values, a, got, want)
+		}
+		if got := either.Decide(known); got != want {
+			t.Fatalf("any of %v is %v: %v, want %v", values, a, got, want)
 		}
 	})
 }
