@@ -50,9 +50,12 @@ func (r *Rule) Compile(cat *ecs.Catalogue) (query.Expr, query.Diagnostics) {
 			Severity: query.Error, Code: "not-runnable", File: r.File, RuleID: r.ID, Line: r.Line, Message: reason,
 		}}
 	}
-	n, diags := r.parseQuery()
+	n := r.parsed
 	if n == nil {
-		return nil, diags
+		var diags query.Diagnostics
+		if n, diags = r.parseQuery(); n == nil {
+			return nil, diags
+		}
 	}
 	x, diags := kql.Compile(n, cat)
 	diags = r.inFile(diags)

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/debutsec/debut/query"
 )
@@ -157,47 +156,6 @@ func decodeCommon(o object, r *Rule) {
 	}
 }
 
-// reference is the instant at which relative times are compared with each other.
-// It lies in the middle of its hour, day, month and year, so that rounding does
-// what it does nearly always.
-var reference = time.Date(2024, time.June, 12, 12, 30, 30, 500_000_000, time.UTC)
-
-func decodeSchedule(o object, r *Rule) {
-	interval := o.strOr("interval", "5m")
-	r.Interval = 5 * time.Minute
-	d, err := parseInterval(interval)
-	if err != nil {
-		o.errorAt("interval", "bad-duration", "is wrong: "+err.Error(), "")
-	} else {
-		r.Interval = d
-	}
-	r.From, r.To = o.strOr("from", "now-6m"), o.strOr("to", "now")
-	from, okFrom := o.dateMath("from", r.From)
-	to, okTo := o.dateMath("to", r.To)
-	if !okFrom || !okTo || err != nil || relative(r.From) != relative(r.To) {
-		return
-	}
-	switch window := to.Sub(from); {
-	case window <= 0:
-		o.errorAt("from", "short-window", fmt.Sprintf("%s is not before to %s", r.From, r.To), "")
-	case window < r.Interval:
-		o.errorAt("from", "short-window",
-			fmt.Sprintf("%s to %s is shorter than the interval %s: events between two runs would never be read", r.From, r.To, interval),
-			"let from reach back by the interval and a minute or more")
-	}
-}
-
-// dateMath checks the date math of a member that has the value s.
-func (o object) dateMath(name, s string) (time.Time, bool) {
-	t, err := parseDateMath(s, reference)
-	if err != nil {
-		o.errorAt(name, "bad-date-math", "is wrong: "+err.Error(), "")
-	}
-	return t, err == nil
-}
-
-func relative(dateMath string) bool { return strings.HasPrefix(dateMath, "now") }
-
 func decodeOverrides(o object, r *Rule) {
 	r.TimestampOverride = o.str("timestamp_override")
 	r.TimestampOverrideFallbackDisabled = o.boolean("timestamp_override_fallback_disabled")
@@ -252,6 +210,13 @@ func decodeQuery(o object, r *Rule) {
 		r.QueryLine, r.QueryCol, _ = o.r.src.position(q.off + at)
 	} else if !o.n.has("query") && r.Type != Query && r.Type != SavedQuery && r.Type != MachineLearning && ruleTypes[r.Type] {
 		o.errorAt("query", "missing-field", "is required for a rule of type "+string(r.Type), "")
+	}
+	if r.Language == "kuery" && o.n.str("query") == r.Query {
+		n, diags := r.parseQuery()
+		r.parsed = n
+		for _, d := range diags {
+			o.r.add(d)
+		}
 	}
 	if r.Type == ESQL {
 		for _, name := range []string{"index", "filters"} {
@@ -318,11 +283,11 @@ func decodeNewTerms(o object, r *Rule) {
 		return
 	}
 	start, ok := o.dateMath("history_window_start", r.HistoryWindowStart)
-	from, err := parseDateMath(r.From, reference)
-	if !ok || err != nil || relative(r.HistoryWindowStart) != relative(r.From) {
+	from, err := parseDateMath(r.From)
+	if !ok || err != nil || start.Relative() != from.Relative() {
 		return
 	}
-	if !start.Before(from) {
+	if !start.At(reference()).Before(from.At(reference())) {
 		o.errorAt("history_window_start", "history-window",
 			fmt.Sprintf("%s is not earlier than from %s: there would be no history to compare with", r.HistoryWindowStart, r.From),
 			"for a week of history write now-7d")

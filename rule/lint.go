@@ -95,15 +95,16 @@ func (l *linter) metadata() {
 }
 
 func (l *linter) schedule() {
-	from, err1 := parseDateMath(l.From, reference)
-	to, err2 := parseDateMath(l.To, reference)
-	if err1 != nil || err2 != nil || !relative(l.From) || !relative(l.To) {
-		if err1 == nil && !relative(l.From) {
+	from, err1 := parseDateMath(l.From)
+	to, err2 := parseDateMath(l.To)
+	if err1 != nil || err2 != nil || !from.Relative() || !to.Relative() {
+		if err1 == nil && !from.Relative() {
 			l.warn("absolute-window", "from", "from is a fixed time: the window grows with every run", "write it as now-…")
 		}
 		return
 	}
-	window := to.Sub(from)
+	now := reference()
+	window := to.At(now).Sub(from.At(now))
 	if lookback := window - l.Interval; lookback < time.Minute && l.Type != MachineLearning {
 		l.info("short-lookback", "from", fmt.Sprintf("the window reaches back %s beyond the interval of %s", span(lookback), span(l.Interval)),
 			"a minute or more finds events that are indexed late")
@@ -118,10 +119,10 @@ func (l *linter) schedule() {
 	if l.Type != NewTerms {
 		return
 	}
-	start, err := parseDateMath(l.HistoryWindowStart, reference)
-	switch baseline := from.Sub(start); {
+	start, err := parseDateMath(l.HistoryWindowStart)
+	switch baseline := from.At(now).Sub(start.At(now)); {
 	case err != nil:
-	case !relative(l.HistoryWindowStart):
+	case !start.Relative():
 		l.warn("absolute-history", "history_window_start", "history_window_start is a fixed time: the history grows for ever", "write it as now-…")
 	case baseline < max(window, 24*time.Hour):
 		l.warn("short-history", "history_window_start", fmt.Sprintf("only %s of history: what happens once a day is new every day", span(baseline)),

@@ -1,6 +1,10 @@
 package rule
 
-import "time"
+import (
+	"time"
+
+	"github.com/debutsec/debut/kql"
+)
 
 // Type is a rule type of the detection engine.
 type Type string
@@ -88,8 +92,9 @@ type Rule struct {
 	QueryCol  int // in runes
 
 	// Where everything stands in the file; nil for a rule made by hand.
-	src  *source
-	tree *node
+	src    *source
+	tree   *node
+	parsed kql.Node // of Query, if it is KQL
 }
 
 // Cardinality is a threshold's condition on distinct values.
