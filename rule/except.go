@@ -116,6 +116,9 @@ func (c *exceptionCompiler) system(types []string) query.Expr {
 // entry compiles one entry; path is what the name of its field continues.
 func (c *exceptionCompiler) entry(item *ExceptionItem, e Entry, path string) (query.Expr, error) {
 	cond := conditions{cat: c.cat, report: func(code, message, hint string) {
+		if code == "unknown-field" && e.Operator == "excluded" {
+			message += ", so this entry holds for every event"
+		}
 		item.report(c.out, e, code, fmt.Sprintf("exception %q: %s", item.Name, message), hint)
 	}}
 	name := path + e.Field

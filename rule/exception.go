@@ -25,10 +25,12 @@ func (f *File) tomlException(o, metadata object) {
 		list.RuleIDs = metadata.strs("rule_ids")
 		list.Name = cmp.Or(list.Name, metadata.str("list_name"))
 	}
-	if len(list.RuleIDs) == 0 && list.ListID == "" {
-		o.errorAt("container", "missing-field", "has no list_id and metadata names no rule_ids: the list belongs to no rule", "")
-	}
 	o.unknown()
+	if len(list.RuleIDs) == 0 && list.ListID == "" {
+		o.errorAt("container", "missing-field", "has no list_id and metadata names no rule_ids: the list belongs to no rule",
+			"give the container the list_id that rules name in exceptions_list, or name the rules in rule_ids of [metadata]")
+		return
+	}
 	for i := range list.Items {
 		if list.Items[i].ItemID == "" {
 			list.Items[i].ItemID = derivedID(list.ListID + "\x00" + list.Items[i].Name)
@@ -239,7 +241,7 @@ func decodeEntry(o object, nested bool) Entry {
 
 // warnMixed reports an item that mixes value lists with other entries, which
 // Kibana does not allow to be made.
-func warnMixed(item ExceptionItem, out *query.Diagnostics) {
+func warnMixed(item *ExceptionItem, out *query.Diagnostics) {
 	lists := 0
 	for _, e := range item.Entries {
 		if e.Type == "list" {

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/debutsec/debut/query"
@@ -167,7 +168,7 @@ func (l *loader) file(fsys fs.FS, p, name string, asked bool) error {
 func (l *loader) valueLists() {
 	types := make(map[string]string)
 	for _, f := range l.files {
-		listEntries(f.Lists, func(_ ExceptionItem, e Entry) { types[e.ListID] = e.ListType })
+		listEntries(f.Lists, func(_ *ExceptionItem, e Entry) { types[e.ListID] = e.ListType })
 	}
 	for _, t := range l.texts {
 		id := path.Base(strings.ReplaceAll(t.name, `\`, "/"))
@@ -191,12 +192,12 @@ func (l *loader) valueLists() {
 }
 
 // listEntries calls yield for every entry that refers to a value list.
-func listEntries(lists []ExceptionList, yield func(ExceptionItem, Entry)) {
+func listEntries(lists []ExceptionList, yield func(*ExceptionItem, Entry)) {
 	for _, l := range lists {
-		for _, item := range l.Items {
-			for _, e := range item.Entries {
+		for i := range l.Items {
+			for _, e := range l.Items[i].Entries {
 				if e.Type == "list" {
-					yield(item, e)
+					yield(&l.Items[i], e)
 				}
 			}
 		}
@@ -313,20 +314,43 @@ func (s *Set) link() {
 				s.warn("unknown-rule", l.File, l.Line, id, fmt.Sprintf("the exception list %q is for the rule %s, which is not loaded", l.Name, id), "")
 			}
 		}
-		for _, item := range l.Items {
-			warnMixed(item, &s.Diagnostics)
+		s.unattached(l)
+		for i := range l.Items {
+			warnMixed(&l.Items[i], &s.Diagnostics)
 		}
 	}
-	listEntries(s.Lists, func(item ExceptionItem, e Entry) {
+	listEntries(s.Lists, func(item *ExceptionItem, e Entry) {
 		if !slices.ContainsFunc(s.ValueLists, func(v ValueList) bool { return v.ID == e.ListID }) {
-			s.warn("missing-value-list", item.File, item.Line, "",
+			item.report(&s.Diagnostics, e, "missing-value-list",
 				fmt.Sprintf("exception %q uses the value list %q, which was not loaded; the item is not applied", item.Name, e.ListID),
 				"Kibana exports no value lists: save its values, one per line, as "+e.ListID+" or "+e.ListID+".txt beside the rules")
 		}
 	})
-	slices.SortStableFunc(s.Diagnostics, func(a, b query.Diagnostic) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-	})
+	sortDiagnostics(s.Diagnostics)
+}
+
+// unattached warns of a list that belongs to no rule.
+func (s *Set) unattached(l ExceptionList) {
+	if len(l.RuleIDs) > 0 {
+		return
+	}
+	hint := "name the list in exceptions_list of a rule, or, in a TOML file, the rules in rule_ids of [metadata]"
+	for _, r := range s.Rules {
+		if l.attached(r) {
+			return
+		}
+		for _, ref := range r.ExceptionsList {
+			if ref.ListID == l.ListID {
+				hint = fmt.Sprintf("rule %s refers to it with namespace_type %s, but the list has %s: make them equal", r.ID, ref.NamespaceType, l.NamespaceType)
+			}
+		}
+	}
+	file, line := l.File, l.Line
+	if file == "" && len(l.Items) > 0 { // items without their container
+		file, line = l.Items[0].File, l.Items[0].Line
+	}
+	s.warn("unattached-exception-list", file, line, "",
+		fmt.Sprintf("no loaded rule refers to the exception list %s: it excludes nothing", cmp.Or(l.ListID, strconv.Quote(l.Name))), hint)
 }
 
 func (s *Set) warn(code, file string, line int, ruleID, message, hint string) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/debutsec/debut/rule"
@@ -62,8 +63,8 @@ func goldenMember(t *testing.T, path string, ar *txtar.Archive, name, got string
 			if err := os.WriteFile(path, txtar.Format(ar), 0o600); err != nil {
 				t.Fatal(err)
 			}
-		} else if want := string(f.Data); want != got {
-			t.Errorf("%s: got\n%s\nwant\n%s", path, got, want)
+		} else if diff := cmp.Diff(string(f.Data), got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", path, diff)
 		}
 		return
 	}
