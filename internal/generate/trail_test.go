@@ -1,0 +1,270 @@
+package generate_test
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/debutsec/debut/ecs"
+	"github.com/debutsec/debut/internal/generate"
+)
+
+// record is what a check reads of a record.
+type record struct {
+	EventTime    time.Time `json:"eventTime"`
+	EventID      string    `json:"eventID"`
+	EventSource  string    `json:"eventSource"`
+	EventName    string    `json:"eventName"`
+	ErrorCode    string    `json:"errorCode"`
+	UserIdentity struct {
+		Type           string `json:"type"`
+		ARN            string `json:"arn"`
+		AccountID      string `json:"accountId"`
+		InvokedBy      string `json:"invokedBy"`
+		SessionContext struct {
+			SessionIssuer struct {
+				ARN string `json:"arn"`
+			} `json:"sessionIssuer"`
+		} `json:"sessionContext"`
+	} `json:"userIdentity"`
+	ReadOnly         bool            `json:"readOnly"`
+	ResponseElements json.RawMessage `json:"responseElements"`
+	Recipient        string          `json:"recipientAccountId"`
+
+	raw    json.RawMessage
+	object int // where it stands
+}
+
+// principal is the stable principal.
+func (r *record) principal() string {
+	id := &r.UserIdentity
+	return ecs.Principal(ecs.Identity{
+		Type: id.Type, ARN: id.ARN, IssuerARN: id.SessionContext.SessionIssuer.ARN, Account: id.AccountID, InvokedBy: id.InvokedBy,
+	})
+}
+
+// object is one object of a trail.
+type object struct {
+	key     string
+	gz, raw int
+	records []record
+}
+
+// trail makes a trail in a folder of the test's own.
+func trail(tb testing.TB, cfg generate.Config) (string, generate.Summary) {
+	tb.Helper()
+	dir := filepath.Join(tb.TempDir(), "trail")
+	sum, err := generate.Run(context.Background(), cfg, dir, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return dir, sum
+}
+
+// readObjects reads all objects of a trail, in the order of their names, and gives each to see.
+func readObjects(tb testing.TB, dir string, see func(object)) {
+	tb.Helper()
+	n := 0
+	err := filepath.WalkDir(filepath.Join(dir, "AWSLogs"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.Contains(path, "CloudTrail-Digest") {
+			return err
+		}
+		gz, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		raw := inflate(tb, gz)
+		var file struct{ Records []json.RawMessage }
+		if err := json.Unmarshal(raw, &file); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		o := object{key: strings.TrimPrefix(filepath.ToSlash(path), filepath.ToSlash(dir)+"/"), gz: len(gz), raw: len(raw)}
+		for _, raw := range file.Records {
+			r := record{raw: raw, object: n}
+			if err := json.Unmarshal(raw, &r); err != nil {
+				return fmt.Errorf("%s: %w", path, err)
+			}
+			o.records = append(o.records, r)
+		}
+		n++
+		see(o)
+		return nil
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func inflate(tb testing.TB, gz []byte) []byte {
+	tb.Helper()
+	z, err := gzip.NewReader(bytes.NewReader(gz))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	raw, err := io.ReadAll(z)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return raw
+}
+
+func readLines[T any](tb testing.TB, path string) []T {
+	tb.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	var lines []T
+	for scan := bufio.NewScanner(f); scan.Scan(); {
+		var line T
+		d := json.NewDecoder(bytes.NewReader(scan.Bytes()))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&line); err != nil {
+			tb.Fatalf("%s: %v: %s", path, err, scan.Bytes())
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// sight is a record that must alert.
+type sight struct {
+	At                         string
+	ID, Principal, ARN, Action string
+}
+
+// A replay is the slow, obvious reference: records in order of time, and when each key
+// was last seen.
+func replay(records []record, window time.Duration, key func(*record) (string, bool)) []sight {
+	records = slices.Clone(records)
+	slices.SortFunc(records, func(a, b record) int {
+		if c := a.EventTime.Compare(b.EventTime); c != 0 {
+			return c
+		}
+		return strings.Compare(a.EventID, b.EventID)
+	})
+	last := map[string]time.Time{}
+	var found []sight
+	for i := range records {
+		r := &records[i]
+		k, ok := key(r)
+		if !ok {
+			continue
+		}
+		if before, known := last[k]; !known || r.EventTime.Sub(before) > window {
+			found = append(found, sight{r.EventTime.Format(time.RFC3339), r.EventID, r.principal(), r.UserIdentity.ARN, r.EventSource + " " + r.EventName})
+		}
+		last[k] = r.EventTime
+	}
+	return found
+}
+
+// planned gives the records that the truth says must alert in a check.
+func planned(tb testing.TB, truth []generate.Verdict, check string) []sight {
+	tb.Helper()
+	var alerts []sight
+	for i := range truth {
+		if v := &truth[i]; v.Check == check && v.Alert {
+			alerts = append(alerts, sight{v.EventTime, v.EventID, v.Principal, v.ARN, v.Provider + " " + v.Action})
+		}
+	}
+	return alerts
+}
+
+// checkTruth replays a trail against its truth.
+func checkTruth(tb testing.TB, dir string, sum *generate.Summary) {
+	tb.Helper()
+	var records []record
+	readObjects(tb, dir, func(o object) {
+		for i := range o.records {
+			r := o.records[i]
+			r.raw, r.ResponseElements = nil, nil
+			records = append(records, r)
+		}
+	})
+	truth := readLines[generate.Verdict](tb, sum.Truth)
+
+	pairs := replay(records, sum.Config.Window, func(r *record) (string, bool) {
+		return r.principal() + " " + r.EventSource + " " + r.EventName, true
+	})
+	if diff := cmp.Diff(planned(tb, truth, generate.CheckPairs), pairs); diff != "" {
+		tb.Errorf("pairs: planned (-), replayed (+):\n%s", diff)
+	}
+	commands := replay(records, 7*24*time.Hour, func(r *record) (string, bool) {
+		arn := r.UserIdentity.ARN
+		return arn, arn != "" && r.EventSource == "ssm.amazonaws.com" && r.EventName == "SendCommand" && r.ErrorCode == "" &&
+			!strings.Contains(arn, "AWSServiceRoleForAmazonSSM/StateManagerService")
+	})
+	if diff := cmp.Diff(planned(tb, truth, generate.CheckSendCommand), commands); diff != "" {
+		tb.Errorf("SendCommand: planned (-), replayed (+):\n%s", diff)
+	}
+	if len(pairs) == 0 || len(commands) == 0 {
+		tb.Errorf("%d first sights of pairs and %d of SendCommand: nothing was checked", len(pairs), len(commands))
+	}
+	// Each verdict names a record that is there.
+	ids := map[string]bool{}
+	for i := range records {
+		ids[records[i].EventID] = true
+	}
+	for i := range truth {
+		if !ids[truth[i].EventID] {
+			tb.Errorf("no record has the eventID of %+v", truth[i])
+		}
+	}
+}
+
+func TestTruth(t *testing.T) {
+	t.Parallel()
+	tests := map[string]func(*generate.Config){
+		"default": func(*generate.Config) {},
+		"long":    func(c *generate.Config) { c.Records, c.Days, c.Accounts, c.Seed = 50_000, 17, 3, 7 },
+		"many": func(c *generate.Config) {
+			c.Records, c.Accounts, c.Days, c.Overlay, c.Seed = 30_000, 30, 2, 5, 3
+			c.Duplicates = generate.Duplicates{SecondTrail: 0.5, Repeat: 0.05, Redelivery: 0.05}
+		},
+		"data":   func(c *generate.Config) { c.Records, c.DataShare = 30_000, 0.69 },
+		"packed": func(c *generate.Config) { c.Records, c.RecordsPerObject = 30_000, 100 },
+		"tiny":   func(c *generate.Config) { c.Records = 1 },
+	}
+	for name, change := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := generate.Default(100_000, 42)
+			cfg.Workers = 2
+			change(&cfg)
+			dir, sum := trail(t, cfg)
+			checkTruth(t, dir, &sum)
+		})
+	}
+}
+
+// DEBUT_TRUTH=1000000 go test -run TestTruthLarge ./internal/generate.
+func TestTruthLarge(t *testing.T) {
+	t.Parallel()
+	text := os.Getenv("DEBUT_TRUTH")
+	if text == "" {
+		t.Skip("set DEBUT_TRUTH to a number of records, such as 1000000")
+	}
+	var n int64
+	if _, err := fmt.Sscan(text, &n); err != nil {
+		t.Fatal(err)
+	}
+	cfg := generate.Default(n, 42)
+	cfg.Workers = 2
+	dir, sum := trail(t, cfg)
+	checkTruth(t, dir, &sum)
+}
