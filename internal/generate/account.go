@@ -101,10 +101,10 @@ type account struct {
 	index   int
 	id      string
 	addr    uint64
-	rate    float64 // management records a day
-	regions []string
-	zone    int // hours east of UTC
-	writers int // for each region
+	rate    float64   // management records a day
+	regions [2]string // where 80 % and 20 % of the principals are
+	zone    int       // hours east of UTC
+	writers [2]int    // by region
 	second  bool
 	members []principal // all kinds, in the order of kinds
 	first   [kinds]int  // where a kind's principals begin
@@ -147,9 +147,10 @@ func (p *plan) accountID(i int) string {
 }
 
 var (
-	// regionPairs are an account's first and second regions.
+	// regionPairs are the regions that accounts use. One of them is where the global
+	// services are.
 	regionPairs = [...][2]string{ //nolint:gochecknoglobals // a table
-		{"us-east-1", "eu-west-1"}, {"eu-west-1", "eu-central-1"}, {"us-east-1", "us-west-2"}, {"ap-southeast-1", "ap-northeast-1"}, {"us-west-2", "us-east-1"},
+		{global, "eu-west-1"}, {global, "us-west-2"}, {"eu-central-1", global}, {global, "ap-southeast-1"},
 	}
 	zones = [...]int{0, -5, 8} //nolint:gochecknoglobals // a table
 )
@@ -161,13 +162,10 @@ func (p *plan) account(i int) *account {
 	s := stream(a.addr)
 	a.rate = float64(p.cfg.Records) / float64(p.cfg.Days) * p.weights[i]
 	a.zone = zones[s.below(len(zones))]
-	regions := regionPairs[s.below(len(regionPairs))]
-	a.regions = []string{regions[0], regions[1]}
-	if regions[0] != global && regions[1] != global {
-		a.regions = append(a.regions, global)
+	a.regions = regionPairs[s.below(len(regionPairs))]
+	for i, share := range [...]float64{0.8, 0.2} {
+		a.writers[i] = min(heldBack, 2+int(math.Sqrt(40*share*a.rate/86400)))
 	}
-	perSecond := a.rate / 86400
-	a.writers = min(12, 2+int(math.Sqrt(40*perSecond)))
 	for k := range kinds {
 		a.first[k] = len(a.members)
 		if k == dataUser && p.cfg.DataShare == 0 {

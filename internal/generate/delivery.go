@@ -13,7 +13,7 @@ import (
 const (
 	maxWriters = 13 // twelve, and one whose objects are held back
 	heldBack   = maxWriters - 1
-	lanes      = 3 * 2 * 2 * maxWriters
+	lanes      = 2 * 2 * 2 * maxWriters
 	mostInOne  = 10_000 // records of one object
 	latest     = 600 * second
 )
@@ -71,11 +71,12 @@ func (a *account) arrival(l lane, phase, k int64) int64 {
 func (a *account) lane(ev *event, trail int) lane {
 	act := &a.cat.actions[ev.action]
 	p := &a.members[ev.who]
-	w := int(hash(ev.id[0], ev.id[1]) % uint64(a.writers))
+	region := a.regionOf(p.region, act)
+	w := int(hash(ev.id[0], ev.id[1]) % uint64(a.writers[region]))
 	if ev.call >= 0 && a.overlay.calls[ev.call].late {
 		w = heldBack
 	}
-	return newLane(a.regionOf(p.region, act), p.kind == dataUser, trail, w)
+	return newLane(region, p.kind == dataUser, trail, w)
 }
 
 // trails is how many trails get an event: only management events go to the second.

@@ -74,7 +74,11 @@ func (r *renderer) append(b []byte, ev *event) []byte {
 		b = appendTransfer(b, &s, data)
 	}
 	b = append(b, `,"requestID":"`...)
-	b = appendUUID(b, request)
+	if act.service == "s3" {
+		b = appendText(b, (*stream)(&request[0]), 16, "0123456789ABCDEFGHJKMNPQRSTVWXYZ")
+	} else {
+		b = appendUUID(b, request)
+	}
 	b = append(b, `","eventID":"`...)
 	b = appendUUID(b, ev.id)
 	b = append(b, act.tail...)
@@ -176,7 +180,7 @@ func (r *renderer) appendRequest(b []byte, ev *event, act *action, s *stream) []
 	b = append(append(append(b, `{"`...), act.key...), `":"`...)
 	b = appendName(b, act.service, about)
 	b = append(b, '"')
-	at := int(about>>32+uint64(ev.action)*7) % len(extras)
+	at := int(ev.action) * 7 % len(extras)
 	if act.service == "s3" {
 		b = append(append(append(b, `,"Host":"`...), "s3.amazonaws.com"...), '"')
 		if r.a.members[ev.who].kind == dataUser {

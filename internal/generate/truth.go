@@ -54,7 +54,7 @@ func (p *plan) firstServices() [len(serviceCalls)]int {
 	}
 	var best [len(serviceCalls)]sight
 	for i := range p.cfg.Accounts {
-		a := &account{cfg: p.cfg, cat: p.cat, index: i, id: p.accountID(i), addr: hash(p.cfg.Seed, forAccount, uint64(i)), regions: []string{global}}
+		a := &account{cfg: p.cfg, cat: p.cat, index: i, id: p.accountID(i), addr: hash(p.cfg.Seed, forAccount, uint64(i))}
 		for j := range serviceCalls {
 			m := a.member(service, j)
 			ev := newEvent(a.touchSeed(&m, 0), m.pairs[0].touch)
