@@ -186,7 +186,7 @@ func (d *delivery) pack(b *batch, events []event) error {
 		p.events = append(p.events, events[i])
 		b.arrival = max(b.arrival, p.last.arrival)
 		p.last = *b
-		if len(p.events) >= d.a.cfg.RecordsPerObject {
+		for len(p.events) >= d.a.cfg.RecordsPerObject {
 			if err := d.flush(p); err != nil {
 				return err
 			}
@@ -203,7 +203,9 @@ func (d *delivery) flush(p *pack) error {
 	b.part, b.events = p.parts, p.events
 	p.parts++
 	err := d.emit(&b)
-	p.events, p.next = append(p.events[:0], p.next...), p.next[:0]
+	n := min(len(p.next), d.a.cfg.RecordsPerObject)
+	p.events = append(p.events[:0], p.next[:n]...)
+	p.next = slices.Delete(p.next, 0, n)
 	return err
 }
 
@@ -222,10 +224,10 @@ func (d *delivery) oldest() int64 {
 func (d *delivery) end() error {
 	for i := range d.packs {
 		p := &d.packs[i]
-		for range 2 { // and the repeats in it
-			if len(p.events) == 0 {
-				p.events, p.next = p.next, nil
-			}
+		if len(p.events) == 0 {
+			p.events, p.next = p.next, nil
+		}
+		for len(p.events) > 0 { // with the repeats after it
 			if err := d.flush(p); err != nil {
 				return err
 			}

@@ -192,7 +192,7 @@ func checkTruth(tb testing.TB, dir string, sum *generate.Summary) {
 	readObjects(tb, dir, func(o object) {
 		for i := range o.records {
 			r := o.records[i]
-			r.raw, r.ResponseElements = nil, nil
+			r.raw, r.ResponseElements = nil, nil // they are most of it
 			records = append(records, r)
 		}
 	})
@@ -230,15 +230,17 @@ func checkTruth(tb testing.TB, dir string, sum *generate.Summary) {
 func TestTruth(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(*generate.Config){
-		"default": func(*generate.Config) {},
-		"long":    func(c *generate.Config) { c.Records, c.Days, c.Accounts, c.Seed = 50_000, 17, 3, 7 },
+		"default": func(c *generate.Config) { c.RecordsPerObject = 1000 }, // fewer files to make
+		"slots":   func(c *generate.Config) { c.Records = 20_000 },
+		"long": func(c *generate.Config) {
+			c.Records, c.Days, c.Accounts, c.Seed, c.RecordsPerObject = 50_000, 17, 3, 7, 500
+		},
 		"many": func(c *generate.Config) {
-			c.Records, c.Accounts, c.Days, c.Overlay, c.Seed = 30_000, 30, 2, 5, 3
+			c.Records, c.Accounts, c.Days, c.Overlay, c.Seed, c.RecordsPerObject = 30_000, 30, 2, 5, 3, 100
 			c.Duplicates = generate.Duplicates{SecondTrail: 0.5, Repeat: 0.05, Redelivery: 0.05}
 		},
-		"data":   func(c *generate.Config) { c.Records, c.DataShare = 30_000, 0.69 },
-		"packed": func(c *generate.Config) { c.Records, c.RecordsPerObject = 30_000, 100 },
-		"tiny":   func(c *generate.Config) { c.Records = 1 },
+		"data": func(c *generate.Config) { c.Records, c.DataShare, c.RecordsPerObject = 30_000, 0.69, 100 },
+		"tiny": func(c *generate.Config) { c.Records = 1 },
 	}
 	for name, change := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -264,7 +266,7 @@ func TestTruthLarge(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := generate.Default(n, 42)
-	cfg.Workers = 2
+	cfg.Workers, cfg.RecordsPerObject = 2, 1000
 	dir, sum := trail(t, cfg)
 	checkTruth(t, dir, &sum)
 }
