@@ -1,10 +1,11 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"runtime"
 	"time"
 
@@ -16,37 +17,28 @@ import (
 
 // GenerateCmd writes a synthetic trail with known first-seen events.
 type GenerateCmd struct {
-	Records          int64  `required:"" help:"About how many records, before keep-alives and duplicates, which add about a tenth." placeholder:"N"`
-	Seed             uint64 `default:"1" help:"The same seed and sizes give the same bytes." placeholder:"S"`
-	Days             int    `help:"Days that the trail covers (default: by the number of records)." placeholder:"D"`
-	Accounts         int    `help:"Number of accounts (default: by the number of records)." placeholder:"A"`
-	Window           string `help:"History window that the truth is for (default: 0.3 days for each day, at most 36h)." placeholder:"DURATION"`
+	Records          int64  `required:"" placeholder:"N" help:"About how many records. Keep-alives and duplicates come on top: a tenth at a million records, more in small trails."`
+	Seed             uint64 `default:"1" placeholder:"S" help:"The same seed and sizes give the same bytes (${default})."`
+	Days             int    `placeholder:"D" help:"Days that the trail covers; by the number of records if not given."`
+	Accounts         int    `placeholder:"A" help:"Accounts of the organisation; by the number of records if not given."`
+	Window           string `placeholder:"DURATION" help:"History window that the truth about pairs is for: 0.3 days for each day, at most 36h, if not given."`
 	Digests          bool   `help:"Write CloudTrail's hourly digest files too."`
-	RecordsPerObject int    `help:"Pack so many records into each object, instead of what is delivered in five minutes." placeholder:"K"`
-	Workers          int    `help:"Accounts in work at a time (default: one for each CPU)." placeholder:"W"`
-	Dir              string `arg:"" help:"Empty or new folder to write to." type:"path"`
+	RecordsPerObject int    `placeholder:"K" help:"Pack so many records into each object, instead of what is delivered in five minutes."`
+	Workers          int    `placeholder:"W" help:"Accounts in work at a time; one for each CPU if not given."`
+	Dir              string `arg:"" help:"Folder to write to: empty, or not there yet."`
 }
 
-// Help returns what is shown below the flags.
+// Help is shown below the flags.
 func (*GenerateCmd) Help() string {
-	return `The trail lies in DIR/AWSLogs as it would in S3. Beside it, in DIR/.truth, lie
-truth.ndjson (every first sight and every return, with the verdict a rule must
-reach), arrivals.ndjson (when each object is there to be read) and params.json,
-which is written last: a trail without it is not whole. The folder .truth is
-hidden, so that a scan of DIR does not read it.
+	return `The trail lies in DIR/AWSLogs, as in a bucket. DIR/.truth holds what is known about it: truth.ndjson
+(every first sight and every return, with the verdict), arrivals.ndjson (when each object is
+there to be read) and params.json, which is written last. The folder is hidden, so that a scan of
+DIR reads the logs only.
 
 Examples:
-
-  A working week of twenty accounts, 1.2 GB of JSON:
-    debut generate --records 1000000 --seed 42 trail
-
-  A small one to try things with, and what is found in it:
-    debut generate --records 10000 trail
-    debut scan trail
-
-  The same records in large objects:
-    debut generate --records 1000000 --seed 42 --records-per-object 1000 packed
-`
+  debut generate --records 10000 trail && debut scan trail
+  debut generate --records 1000000 --seed 42 trail                 1.4 GB of JSON, 20 accounts, 5 days
+  debut generate --records 1000000 --seed 42 --records-per-object 1000 packed`
 }
 
 // Run writes the trail.
@@ -65,18 +57,19 @@ func (c *GenerateCmd) Run(env *Env) error {
 	switch {
 	case errors.Is(err, generate.ErrConfig), errors.Is(err, generate.ErrNotEmpty):
 		return &ExitError{Code: ExitUsage, Err: err}
-	case errors.Is(err, context.Canceled):
-		return &ExitError{Code: ExitFailed, Err: fmt.Errorf("interrupted: the trail in %s is not whole", c.Dir), Hint: "remove it before you start again"}
 	case err != nil:
-		return err
+		e := &ExitError{Code: ExitFailed, Err: err}
+		if _, err := os.Stat(filepath.Join(c.Dir, generate.SideDir)); err == nil {
+			e.Hint = "the trail is not whole: remove " + c.Dir + " before you start again"
+		}
+		return e
 	}
 	return printGenerated(env.Stderr, &sum)
 }
 
 func (c *GenerateCmd) config() (generate.Config, error) {
-	switch {
-	case c.Days < 0, c.Accounts < 0, c.RecordsPerObject < 0, c.Workers < 0:
-		return generate.Config{}, usagef("--days, --accounts, --records-per-object and --workers take numbers above 0")
+	if c.Workers < 0 {
+		return generate.Config{}, usagef("--workers %d: give a number above 0", c.Workers)
 	}
 	cfg := generate.Default(c.Records, c.Seed)
 	cfg.Days, cfg.Accounts, cfg.Digests, cfg.RecordsPerObject = c.Days, c.Accounts, c.Digests, c.RecordsPerObject
@@ -103,11 +96,18 @@ func generateProgress(w io.Writer, records int64) (progress func(generate.Counts
 
 func printGenerated(w io.Writer, sum *generate.Summary) error {
 	cfg := &sum.Config
-	_, err := fmt.Fprintf(w, `records     %d, %d of them duplicates
-objects     %d, %d bytes (%d before compression)
-trail       %d accounts, %d days from %s
-truth       %s: %d verdicts, %d of them alerts
-`, sum.Records, sum.Duplicates, sum.Objects, sum.Bytes, sum.Raw, cfg.Accounts, cfg.Days, cfg.Start.Format(time.DateOnly),
-		sum.Truth, sum.Verdicts, sum.Alerts)
+	_, err := fmt.Fprintf(w, `records  %d, %d of them duplicates
+objects  %d, %d bytes (%d before compression)
+trail    %s, %s from %s
+truth    %s: %d verdicts, %d of them alerts
+`, sum.Records, sum.Duplicates, sum.Objects, sum.Bytes, sum.Raw, counted(cfg.Accounts, "account"), counted(cfg.Days, "day"),
+		cfg.Start.Format(time.DateOnly), sum.Truth, sum.Verdicts, sum.Alerts)
 	return err
+}
+
+func counted(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }

@@ -12,6 +12,7 @@ type action struct {
 	service, name string
 	read          bool
 	global        bool // answered in us-east-1
+	bare          bool // its records have no resources
 	key           string
 	// What is fixed in a record of the action, ready to be written.
 	head, tail []byte
@@ -149,6 +150,9 @@ func newCatalog() *catalog {
 	c.sendCommand = c.add("ssm", "SendCommand", false)
 	c.startSession = c.add("ssm", "StartSession", false)
 	c.describeII = c.add("ssm", "DescribeInstanceInformation", true)
+	for i := c.sendCommand; i <= c.describeII; i++ {
+		c.actions[i].bare = true
+	}
 	c.getObject = c.add("s3", "GetObject", true)
 	c.putObject = c.add("s3", "PutObject", false)
 	for k := range kinds {

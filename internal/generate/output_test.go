@@ -281,13 +281,20 @@ func TestArrivals(t *testing.T) {
 	for _, perObject := range []int{0, 200} {
 		cfg := generate.Default(20_000, 2)
 		cfg.Accounts, cfg.RecordsPerObject = 5, perObject
+		cfg.Duplicates = generate.Duplicates{SecondTrail: 0.2, Redelivery: 0.01}
 		dir, sum := trail(t, cfg)
 		lines := readLines[arrivalLine](t, filepath.Join(dir, generate.SideDir, generate.ArrivalsFile))
 		if !slices.IsSortedFunc(lines, func(a, b arrivalLine) int { return a.Arrival.Compare(b.Arrival) }) {
 			t.Error("arrivals are not in order")
 		}
-		counts := generate.Counts{Objects: int64(len(lines)), Duplicates: sum.Duplicates}
+		counts := generate.Counts{Duplicates: sum.Duplicates}
+		announced := map[string]bool{}
 		for _, l := range lines {
+			if announced[l.Key] {
+				continue
+			}
+			announced[l.Key] = true
+			counts.Objects++
 			gz, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(l.Key)))
 			if err != nil {
 				t.Fatal(err)
@@ -300,6 +307,32 @@ func TestArrivals(t *testing.T) {
 		}
 		if diff := cmp.Diff(sum.Counts, counts); diff != "" {
 			t.Errorf("summary (-), arrivals (+):\n%s", diff)
+		}
+		if perObject == 0 {
+			checkTruthArrivals(t, dir, &sum, lines)
+		}
+	}
+}
+
+// checkTruthArrivals checks that a verdict's arrival is that of the first object with
+// its record.
+func checkTruthArrivals(t *testing.T, dir string, sum *generate.Summary, lines []arrivalLine) {
+	t.Helper()
+	byKey, byID := map[string]time.Time{}, map[string]time.Time{}
+	for _, l := range slices.Backward(lines) {
+		byKey[l.Key] = l.Arrival
+	}
+	readObjects(t, dir, func(o object) {
+		for i := range o.records {
+			id := o.records[i].EventID
+			if at, known := byID[id]; !known || byKey[o.key].Before(at) {
+				byID[id] = byKey[o.key]
+			}
+		}
+	})
+	for _, v := range readLines[generate.Verdict](t, sum.Truth) {
+		if at := byID[v.EventID]; !at.Equal(parse(t, v.Arrival)) {
+			t.Errorf("%s arrives at %s, the truth says %s", v.EventID, at, v.Arrival)
 		}
 	}
 }

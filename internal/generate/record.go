@@ -265,7 +265,7 @@ func (r *renderer) appendResources(b []byte, act *action, s *stream, data bool) 
 		return b
 	}
 	some, which := s.chance(0.6), r.resources[s.below(20)]
-	if !some && !data {
+	if act.bare || !some && !data {
 		return b
 	}
 	b = append(append(append(b, `,"resources":[{"accountId":"`...), r.a.id...), `","type":"`...)

@@ -15,7 +15,7 @@ import (
 // figures are the measures of a trail that real ones were measured by.
 type figures struct {
 	sizes, perObject          []float64 // bytes of records; records of objects
-	nameLag, arrivalLag, late []float64 // minutes, minutes, seconds
+	nameLag, arrivalLag, late []float64 // the last in seconds, the others in minutes
 	reads, responses, errors  float64   // shares
 	back, single              float64   // shares: steps back inside objects, objects of one record
 	sameSecond                float64   // share of records in the second of the one before, within an account
