@@ -141,34 +141,28 @@ func readLines[T any](tb testing.TB, path string) []T {
 	return lines
 }
 
-// sight is a record that must alert.
+// sight is what a detector knows of a record.
 type sight struct {
-	At                         string
-	ID, Principal, ARN, Action string
+	At                             time.Time
+	ID                             string
+	Principal, ARN, Source, Action string
 }
 
-// A replay is the slow, obvious reference: records in order of time, and when each key
-// was last seen.
-func replay(records []record, window time.Duration, key func(*record) (string, bool)) []sight {
-	records = slices.Clone(records)
-	slices.SortFunc(records, func(a, b record) int {
-		if c := a.EventTime.Compare(b.EventTime); c != 0 {
-			return c
-		}
-		return strings.Compare(a.EventID, b.EventID)
-	})
+// replay is the slow, obvious reference: records in order of time, and when each key was
+// last seen. It gives the records that a detector must alert on.
+func replay(sights []sight, window time.Duration, key func(*sight) (string, bool)) []sight {
 	last := map[string]time.Time{}
 	var found []sight
-	for i := range records {
-		r := &records[i]
-		k, ok := key(r)
+	for i := range sights {
+		s := &sights[i]
+		k, ok := key(s)
 		if !ok {
 			continue
 		}
-		if before, known := last[k]; !known || r.EventTime.Sub(before) > window {
-			found = append(found, sight{r.EventTime.Format(time.RFC3339), r.EventID, r.principal(), r.UserIdentity.ARN, r.EventSource + " " + r.EventName})
+		if before, known := last[k]; !known || s.At.Sub(before) > window {
+			found = append(found, *s)
 		}
-		last[k] = r.EventTime
+		last[k] = s.At
 	}
 	return found
 }
@@ -179,7 +173,7 @@ func planned(tb testing.TB, truth []generate.Verdict, check string) []sight {
 	var alerts []sight
 	for i := range truth {
 		if v := &truth[i]; v.Check == check && v.Alert {
-			alerts = append(alerts, sight{v.EventTime, v.EventID, v.Principal, v.ARN, v.Provider + " " + v.Action})
+			alerts = append(alerts, sight{parse(tb, v.EventTime), v.EventID, v.Principal, v.ARN, v.Provider, v.Action})
 		}
 	}
 	return alerts
@@ -188,26 +182,43 @@ func planned(tb testing.TB, truth []generate.Verdict, check string) []sight {
 // checkTruth replays a trail against its truth.
 func checkTruth(tb testing.TB, dir string, sum *generate.Summary) {
 	tb.Helper()
-	var records []record
+	texts := map[string]string{}
+	same := func(s string) string { // one copy of each text
+		if _, ok := texts[s]; !ok {
+			texts[s] = s
+		}
+		return texts[s]
+	}
+	var all, succeeded []sight
 	readObjects(tb, dir, func(o object) {
 		for i := range o.records {
-			r := o.records[i]
-			r.raw, r.ResponseElements = nil, nil // they are most of it
-			records = append(records, r)
+			r := &o.records[i]
+			s := sight{r.EventTime, r.EventID, same(r.principal()), same(r.UserIdentity.ARN), same(r.EventSource), same(r.EventName)}
+			all = append(all, s)
+			if r.ErrorCode == "" {
+				succeeded = append(succeeded, s)
+			}
 		}
 	})
+	for _, list := range [][]sight{all, succeeded} {
+		slices.SortFunc(list, func(a, b sight) int {
+			if c := a.At.Compare(b.At); c != 0 {
+				return c
+			}
+			return strings.Compare(a.ID, b.ID)
+		})
+	}
 	truth := readLines[generate.Verdict](tb, sum.Truth)
 
-	pairs := replay(records, sum.Config.Window, func(r *record) (string, bool) {
-		return r.principal() + " " + r.EventSource + " " + r.EventName, true
+	pairs := replay(all, sum.Config.Window, func(s *sight) (string, bool) {
+		return s.Principal + " " + s.Source + " " + s.Action, true
 	})
 	if diff := cmp.Diff(planned(tb, truth, generate.CheckPairs), pairs); diff != "" {
 		tb.Errorf("pairs: planned (-), replayed (+):\n%s", diff)
 	}
-	commands := replay(records, 7*24*time.Hour, func(r *record) (string, bool) {
-		arn := r.UserIdentity.ARN
-		return arn, arn != "" && r.EventSource == "ssm.amazonaws.com" && r.EventName == "SendCommand" && r.ErrorCode == "" &&
-			!strings.Contains(arn, "AWSServiceRoleForAmazonSSM/StateManagerService")
+	commands := replay(succeeded, 7*24*time.Hour, func(s *sight) (string, bool) {
+		return s.ARN, s.ARN != "" && s.Source == "ssm.amazonaws.com" && s.Action == "SendCommand" &&
+			!strings.Contains(s.ARN, "AWSServiceRoleForAmazonSSM/StateManagerService")
 	})
 	if diff := cmp.Diff(planned(tb, truth, generate.CheckSendCommand), commands); diff != "" {
 		tb.Errorf("SendCommand: planned (-), replayed (+):\n%s", diff)
@@ -215,14 +226,27 @@ func checkTruth(tb testing.TB, dir string, sum *generate.Summary) {
 	if len(pairs) == 0 || len(commands) == 0 {
 		tb.Errorf("%d first sights of pairs and %d of SendCommand: nothing was checked", len(pairs), len(commands))
 	}
-	// Each verdict names a record that is there.
-	ids := map[string]bool{}
-	for i := range records {
-		ids[records[i].EventID] = true
+	checkNamed(tb, truth, all)
+	tb.Logf("%d records: %d alerts on pairs, %d on SendCommand, as planned in %d verdicts", len(all), len(pairs), len(commands), len(truth))
+}
+
+// checkNamed checks that each verdict names a record that is there, as it is.
+func checkNamed(tb testing.TB, truth []generate.Verdict, all []sight) {
+	tb.Helper()
+	byID := map[string]*sight{}
+	for i := range truth {
+		byID[truth[i].EventID] = nil
+	}
+	for i := range all {
+		if _, wanted := byID[all[i].ID]; wanted {
+			byID[all[i].ID] = &all[i]
+		}
 	}
 	for i := range truth {
-		if !ids[truth[i].EventID] {
-			tb.Errorf("no record has the eventID of %+v", truth[i])
+		v := &truth[i]
+		s := byID[v.EventID]
+		if s == nil || *s != (sight{parse(tb, v.EventTime), v.EventID, v.Principal, v.ARN, v.Provider, v.Action}) {
+			tb.Errorf("the truth says %+v, the trail %+v", *v, s)
 		}
 	}
 }
