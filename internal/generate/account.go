@@ -1,8 +1,10 @@
 package generate
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -129,14 +131,15 @@ func newPlan(cfg *Config) *plan {
 	org := stream(hash(cfg.Seed, forOrg))
 	p.org = "o-" + lowerText(&org, 10)
 	p.second = make([]bool, cfg.Accounts)
-	for range int(math.Round(cfg.Duplicates.SecondTrail * float64(cfg.Accounts))) {
-		best := -1
-		for i := range p.second {
-			if !p.second[i] && (best < 0 || hash(cfg.Seed, forSecondTrail, uint64(i)) < hash(cfg.Seed, forSecondTrail, uint64(best))) {
-				best = i
-			}
-		}
-		p.second[best] = true
+	order := make([]int, cfg.Accounts)
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int {
+		return cmp.Compare(hash(cfg.Seed, forSecondTrail, uint64(i)), hash(cfg.Seed, forSecondTrail, uint64(j)))
+	})
+	for _, i := range order[:int(math.Round(cfg.Duplicates.SecondTrail*float64(cfg.Accounts)))] {
+		p.second[i] = true
 	}
 	return p
 }

@@ -22,6 +22,9 @@ type Config struct {
 	// Overlay is how often each SendCommand case is laid over the trail; zero: 20, less
 	// below a million records; negative: not at all.
 	Overlay int
+	// ServiceShare is the share of the management records that AWS services make by
+	// themselves, in (0, 1); zero: 0.40. Idle accounts have 0.85 and more.
+	ServiceShare float64
 	// DataShare is the share of the records that are data events, in [0, 0.95].
 	DataShare float64
 	// RareLarge makes one record in 10^5 answer with up to 100 KB and one in 10^6 with
@@ -109,6 +112,9 @@ func (c Config) complete() (Config, error) {
 	if c.Overlay == 0 {
 		c.Overlay = min(20, max(1, int(20*c.Records/1e6)))
 	}
+	if c.ServiceShare == 0 {
+		c.ServiceShare = habits[service].share
+	}
 	c.Overlay = max(c.Overlay, 0)
 	c.Workers = max(c.Workers, 1)
 	c.Start = c.Start.UTC()
@@ -131,8 +137,10 @@ func (c *Config) check() error {
 		return fmt.Errorf("%d accounts: give a number between 1 and %d", c.Accounts, maxAccounts)
 	case c.Window < minWindow || c.Window%time.Second != 0:
 		return fmt.Errorf("a window of %s: give whole seconds, at least %s", c.Window, minWindow)
-	case c.Overlay > 100_000:
-		return fmt.Errorf("%d calls of each SendCommand case: give at most 100000", c.Overlay)
+	case c.Overlay > 10_000:
+		return fmt.Errorf("each SendCommand case %d times: give at most 10000", c.Overlay)
+	case !(c.ServiceShare > 0 && c.ServiceShare < 1):
+		return fmt.Errorf("a share of %g of services: give a number between 0 and 1", c.ServiceShare)
 	case !(c.DataShare >= 0 && c.DataShare <= 0.95):
 		return fmt.Errorf("a share of %g data events: give a number from 0 to 0.95", c.DataShare)
 	case c.RecordsPerObject < 0 || c.RecordsPerObject > maxPerObject:
@@ -155,6 +163,18 @@ const (
 	hour   = 3600 * second
 	day    = 24 * hour
 )
+
+// share is the share of a kind's bursts in the records.
+func (c *Config) share(k kind) float64 {
+	switch k {
+	case dataUser:
+		return c.DataShare
+	case service:
+		return (1 - c.DataShare) * c.ServiceShare
+	default:
+		return (1 - c.DataShare) * habits[k].share * (1 - c.ServiceShare) / (1 - habits[service].share)
+	}
+}
 
 func (c *Config) end() int64    { return int64(c.Days) * day }
 func (c *Config) window() int64 { return c.Window.Microseconds() }

@@ -43,14 +43,15 @@ func (w *lineWriter) close() error {
 	return explain(errors.Join(w.b.Flush(), w.f.Close()))
 }
 
-// partBuffer is how much of each part is held in memory while parts are merged.
-const partBuffer = 16 << 10
+// mergeMemory is about how much of all parts is held in memory while they are merged.
+const mergeMemory = 64 << 20
 
 // A part is a sorted file that is being merged. It is open only while it is read, as
 // there may be more parts than files a process may hold open.
 type part struct {
 	path string
 	off  int64
+	size int    // read at a time
 	rest []byte // read and not yet given
 	line []byte // the current one; valid until the next
 }
@@ -78,7 +79,7 @@ func (p *part) fill() (int, error) {
 		return 0, err
 	}
 	defer f.Close() //nolint:errcheck // only read
-	buf := make([]byte, len(p.rest)+partBuffer)
+	buf := make([]byte, len(p.rest)+p.size)
 	kept := copy(buf, p.rest)
 	n, err := f.ReadAt(buf[kept:], p.off)
 	p.off += int64(n)
@@ -120,7 +121,7 @@ func merge(out *lineWriter, from []string, see func(line []byte)) error {
 		return true, nil
 	}
 	for _, path := range from {
-		p := &part{path: path}
+		p := &part{path: path, size: min(max(mergeMemory/len(from), 1<<10), 16<<10)}
 		more, err := advance(p)
 		if err != nil {
 			return err

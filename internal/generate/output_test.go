@@ -110,7 +110,7 @@ func TestPackingKeepsRecords(t *testing.T) {
 // TestDuplicates checks that copies are the same bytes in another object, and counted.
 func TestDuplicates(t *testing.T) {
 	t.Parallel()
-	cfg := generate.Default(20_000, 11)
+	cfg := generate.Default(8000, 11)
 	cfg.Accounts = 4
 	cfg.Duplicates = generate.Duplicates{SecondTrail: 0.25, Repeat: 0.01, Redelivery: 0.2}
 	dir, sum := trail(t, cfg)
@@ -159,7 +159,7 @@ var keyOrder = strings.Fields(`eventVersion userIdentity eventTime eventSource e
 // trail's own reader takes it without a remark.
 func TestRecords(t *testing.T) {
 	t.Parallel()
-	cfg := generate.Default(40_000, 3)
+	cfg := generate.Default(12_000, 3)
 	cfg.DataShare, cfg.Overlay = 0.1, 3
 	dir, sum := trail(t, cfg)
 	rank := map[string]int{}
@@ -279,7 +279,7 @@ func TestScannable(t *testing.T) {
 func TestArrivals(t *testing.T) {
 	t.Parallel()
 	for _, perObject := range []int{0, 200} {
-		cfg := generate.Default(20_000, 2)
+		cfg := generate.Default(6000, 2)
 		cfg.Accounts, cfg.RecordsPerObject = 5, perObject
 		cfg.Duplicates = generate.Duplicates{SecondTrail: 0.2, Redelivery: 0.01}
 		dir, sum := trail(t, cfg)

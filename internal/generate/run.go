@@ -244,6 +244,7 @@ type params struct {
 	Window       string   `json:"window"`
 	Overlay      int      `json:"overlay"`
 	Skipped      []string `json:"overlaySkipped"` // cases for which the trail is too short
+	ServiceShare float64  `json:"serviceShare"`
 	DataShare    float64  `json:"dataShare"`
 	RareLarge    bool     `json:"rareLarge"`
 	SecondTrail  float64  `json:"secondTrail"`
@@ -262,7 +263,7 @@ func (r *run) writeParams(context.Context) error {
 	c := r.cfg
 	p := params{
 		Format: formatVersion, Records: c.Records, Seed: c.Seed, Start: c.at(0).Format("2006-01-02T15:04:05Z"), Days: c.Days,
-		Accounts: c.Accounts, Window: seconds(c.window()), Overlay: c.Overlay, Skipped: c.skippedScenarios(), DataShare: c.DataShare,
+		Accounts: c.Accounts, Window: seconds(c.window()), Overlay: c.Overlay, Skipped: c.skippedScenarios(), ServiceShare: c.ServiceShare, DataShare: c.DataShare,
 		RareLarge: c.RareLarge, SecondTrail: c.Duplicates.SecondTrail, Repeat: c.Duplicates.Repeat, Redelivery: c.Duplicates.Redelivery,
 		PerObject: c.RecordsPerObject, Digests: c.Digests, Organisation: r.plan.org, Summary: r.sum,
 	}

@@ -180,10 +180,7 @@ func (g *generator) bursts(k kind, at int64) {
 		return
 	}
 	h := &habits[k]
-	rate := a.rate * (1 - a.cfg.DataShare) * h.share
-	if k == dataUser {
-		rate = a.rate * a.cfg.DataShare
-	}
+	rate := a.rate * a.cfg.share(k)
 	address := hash(a.cfg.Seed, forBursts, a.addr, uint64(k), uint64(at))
 	s := stream(address)
 	for b := range s.poisson(rate / 288 * a.activity(h, at) / h.burstMean()) {

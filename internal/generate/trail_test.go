@@ -255,7 +255,7 @@ func TestTruth(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(*generate.Config){
 		"default": func(c *generate.Config) { c.RecordsPerObject = 1000 }, // fewer files to make
-		"slots":   func(c *generate.Config) { c.Records = 20_000 },
+		"slots":   func(c *generate.Config) { c.Records = 8000 },
 		"long": func(c *generate.Config) {
 			c.Records, c.Days, c.Accounts, c.Seed, c.RecordsPerObject = 50_000, 17, 3, 7, 500
 		},
@@ -263,6 +263,7 @@ func TestTruth(t *testing.T) {
 			c.Records, c.Accounts, c.Days, c.Overlay, c.Seed, c.RecordsPerObject = 30_000, 30, 2, 5, 3, 100
 			c.Duplicates = generate.Duplicates{SecondTrail: 0.5, Repeat: 0.05, Redelivery: 0.05}
 		},
+		"idle": func(c *generate.Config) { c.Records, c.ServiceShare, c.RecordsPerObject = 20_000, 0.85, 100 },
 		"data": func(c *generate.Config) { c.Records, c.DataShare, c.RecordsPerObject = 30_000, 0.69, 100 },
 		"tiny": func(c *generate.Config) { c.Records = 1 },
 	}
