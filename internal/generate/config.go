@@ -58,8 +58,8 @@ const (
 	maxPerObject = 100_000
 )
 
-// Default is the trail of a size: months of an organisation at a billion records, a
-// working week of twenty accounts at a million.
+// Default is the trail of a size: a month of a thousand accounts at a billion records, a
+// working week of twenty at a million.
 func Default(records int64, seed uint64) Config {
 	return Config{
 		Records: records, Seed: seed, RareLarge: true,

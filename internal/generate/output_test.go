@@ -49,8 +49,8 @@ func TestWorkersChangeNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cfg := generate.Default(10_000, 9)
-			cfg.Accounts, cfg.Days, cfg.Digests, cfg.DataShare = 12, 1, true, 0.2
+			cfg := generate.Default(4000, 9)
+			cfg.Accounts, cfg.Days, cfg.Digests, cfg.DataShare = 5, 1, true, 0.2
 			change(&cfg)
 			cfg.Workers = 1
 			one, _ := trail(t, cfg)
@@ -75,9 +75,9 @@ func TestWorkersChangeNothing(t *testing.T) {
 func TestPackingKeepsRecords(t *testing.T) {
 	t.Parallel()
 	records := func(perObject int) []string {
-		cfg := generate.Default(5000, 5)
-		cfg.Accounts, cfg.RecordsPerObject, cfg.DataShare = 10, perObject, 0.1
-		cfg.Duplicates = generate.Duplicates{SecondTrail: 0.1, Repeat: 0.01}
+		cfg := generate.Default(1500, 5)
+		cfg.Accounts, cfg.RecordsPerObject, cfg.DataShare = 2, perObject, 0.1
+		cfg.Duplicates = generate.Duplicates{SecondTrail: 0.5, Repeat: 0.01}
 		dir, sum := trail(t, cfg)
 		var all []string
 		readObjects(t, dir, func(o object) {
@@ -110,7 +110,7 @@ func TestPackingKeepsRecords(t *testing.T) {
 // TestDuplicates checks that copies are the same bytes in another object, and counted.
 func TestDuplicates(t *testing.T) {
 	t.Parallel()
-	cfg := generate.Default(8000, 11)
+	cfg := generate.Default(3000, 11)
 	cfg.Accounts = 4
 	cfg.Duplicates = generate.Duplicates{SecondTrail: 0.25, Repeat: 0.01, Redelivery: 0.2}
 	dir, sum := trail(t, cfg)
@@ -159,7 +159,7 @@ var keyOrder = strings.Fields(`eventVersion userIdentity eventTime eventSource e
 // trail's own reader takes it without a remark.
 func TestRecords(t *testing.T) {
 	t.Parallel()
-	cfg := generate.Default(12_000, 3)
+	cfg := generate.Default(6000, 3)
 	cfg.DataShare, cfg.Overlay = 0.1, 3
 	dir, sum := trail(t, cfg)
 	rank := map[string]int{}

@@ -38,8 +38,8 @@ var letters = map[string]string{"SendCommand": "c", "StartSession": "s", "Descri
 
 func TestOverlay(t *testing.T) {
 	t.Parallel()
-	cfg := generate.Default(30_000, 4)
-	cfg.Accounts, cfg.Days, cfg.Overlay, cfg.Workers, cfg.RecordsPerObject = 40, 15, 6, 2, 500
+	cfg := generate.Default(15_000, 4)
+	cfg.Accounts, cfg.Days, cfg.Overlay, cfg.Workers, cfg.RecordsPerObject = 15, 15, 5, 2, 500
 	dir, sum := trail(t, cfg)
 	lines := readLines[generate.Verdict](t, sum.Truth)
 

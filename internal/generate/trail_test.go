@@ -257,10 +257,10 @@ func TestTruth(t *testing.T) {
 		"default": func(c *generate.Config) { c.RecordsPerObject = 1000 }, // fewer files to make
 		"slots":   func(c *generate.Config) { c.Records = 8000 },
 		"long": func(c *generate.Config) {
-			c.Records, c.Days, c.Accounts, c.Seed, c.RecordsPerObject = 50_000, 17, 3, 7, 500
+			c.Records, c.Days, c.Accounts, c.Seed, c.RecordsPerObject = 20_000, 17, 3, 7, 500
 		},
 		"many": func(c *generate.Config) {
-			c.Records, c.Accounts, c.Days, c.Overlay, c.Seed, c.RecordsPerObject = 30_000, 30, 2, 5, 3, 100
+			c.Records, c.Accounts, c.Days, c.Overlay, c.Seed, c.RecordsPerObject = 20_000, 12, 2, 5, 3, 100
 			c.Duplicates = generate.Duplicates{SecondTrail: 0.5, Repeat: 0.05, Redelivery: 0.05}
 		},
 		"idle": func(c *generate.Config) { c.Records, c.ServiceShare, c.RecordsPerObject = 20_000, 0.85, 100 },
