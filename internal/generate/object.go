@@ -13,21 +13,27 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// gzipLevel is that of the objects: the level that real ones are closest to.
-const gzipLevel = 6
+// Objects are compressed with the level that real ones are closest to. Those over
+// largeObject bytes, of which there are many only when records are packed, compress ten
+// times in any case and are made with a faster one: compression is most of the work.
+const (
+	gzipLevel   = 6
+	largeLevel  = 2
+	largeObject = 256 << 10
+)
 
 // An objects writer renders, compresses and writes the objects of one account.
 type objects struct {
-	a        *account
-	dir, org string
-	render   *renderer
-	raw      []byte
-	gz       bytes.Buffer
-	zip      *gzip.Writer
-	made     map[string]bool // folders; emptied now and then
-	arrivals *arrivals
-	digests  []*digester // by region; nil without digests
-	count    func(Counts)
+	a         *account
+	dir, org  string
+	render    *renderer
+	raw       []byte
+	gz        bytes.Buffer
+	zip, fast *gzip.Writer
+	made      map[string]bool // folders; emptied now and then
+	arrivals  *arrivals
+	digests   []*digester // by region; nil without digests
+	count     func(Counts)
 }
 
 func newObjects(a *account, dir, org string, arrivals *arrivals, count func(Counts)) (*objects, error) {
@@ -35,7 +41,11 @@ func newObjects(a *account, dir, org string, arrivals *arrivals, count func(Coun
 	if err != nil {
 		return nil, err
 	}
-	o := &objects{a: a, dir: dir, org: org, render: newRenderer(a), zip: zip, made: map[string]bool{}, arrivals: arrivals, count: count}
+	fast, err := gzip.NewWriterLevel(nil, largeLevel)
+	if err != nil {
+		return nil, err
+	}
+	o := &objects{a: a, dir: dir, org: org, render: newRenderer(a), zip: zip, fast: fast, made: map[string]bool{}, arrivals: arrivals, count: count}
 	if a.cfg.Digests {
 		for region := range a.regions {
 			o.digests = append(o.digests, &digester{a: a, region: a.regions[region], org: org})
@@ -94,11 +104,15 @@ func (o *objects) key(b *batch) string {
 // call.
 func (o *objects) store(key string, raw []byte) error {
 	o.gz.Reset()
-	o.zip.Reset(&o.gz)
-	if _, err := o.zip.Write(raw); err != nil {
+	zip := o.zip
+	if len(raw) > largeObject {
+		zip = o.fast
+	}
+	zip.Reset(&o.gz)
+	if _, err := zip.Write(raw); err != nil {
 		return err
 	}
-	if err := o.zip.Close(); err != nil {
+	if err := zip.Close(); err != nil {
 		return err
 	}
 	path := filepath.Join(o.dir, filepath.FromSlash(key))
