@@ -100,7 +100,7 @@ func (s *scanner) resume(from int) {
 			s.pos--
 			s.unwind = true
 			return
-		case begins(before, s.buf[s.pos:], opening, s.opening, s.former):
+		case beginsAny(before, s.buf[s.pos:], opening, s.opening, s.former):
 			s.unwind = bytes.HasSuffix(before, []byte("\n"))
 			return
 		}
@@ -109,10 +109,10 @@ func (s *scanner) resume(from int) {
 	}
 }
 
-// begins reports whether the object that at begins with is a value of its own, as far as
+// beginsAny reports whether the object that at begins with is a value of its own, as far as
 // that can be told from what is around its beginning: at the beginning of a line, behind
 // the end of another, or in a list and with the first name of a record.
-func begins(before, at []byte, openings ...[]byte) bool {
+func beginsAny(before, at []byte, openings ...[]byte) bool {
 	name := firstName(at)
 	if name == nil {
 		return false
