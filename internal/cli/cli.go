@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// commands is the command line.
+type commands struct {
+	Scan     ScanCmd     `cmd:"" help:"Run rules over CloudTrail logs, once."`
+	Rules    RulesCmd    `cmd:"" help:"List, check, show and lint rules."`
+	ECS      ECSCmd      `cmd:"" name:"ecs" help:"Print the ECS document of every record as NDJSON."`
+	Generate GenerateCmd `cmd:"" help:"Make a synthetic trail whose first-seen events are known."`
+	Version  VersionCmd  `cmd:"" help:"Print the version."`
+}
+
+const description = `Debut runs Elastic-format detection rules over AWS CloudTrail and finds the first time.
+
+  debut scan ./AWSLogs                    the shipped rules over a folder of logs
+  debut scan --rules ./rules trail.json.gz
+  debut rules lint ./rules`
+
+// exit is what kong panics with in place of ending the process.
+type exit int
+
+// Main runs the command line of env and returns the exit code.
+func Main(env *Env) (code int) {
+	defer func() {
+		if v := recover(); v != nil {
+			e, ok := v.(exit)
+			if !ok {
+				panic(v)
+			}
+			code = int(e)
+		}
+	}()
+	var c commands
+	parser, err := kong.New(&c,
+		kong.Name("debut"),
+		kong.Description(description),
+		kong.Writers(env.Stdout, env.Stderr),
+		kong.Exit(func(code int) { panic(exit(code)) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.UsageOnError(),
+		kong.Bind(env),
+	)
+	if err != nil {
+		return finish(env, err)
+	}
+	args := env.Args
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	ctx, err := parser.Parse(args)
+	if err != nil {
+		return finish(env, &ExitError{Code: ExitUsage, Err: err, Hint: usageHint(err)})
+	}
+	return finish(env, ctx.Run(env))
+}
+
+func usageHint(err error) string {
+	var pe *kong.ParseError
+	if errors.As(err, &pe) && pe.Context != nil {
+		if path := pe.Context.Command(); path != "" {
+			return fmt.Sprintf("see 'debut %s --help'", strings.Fields(path)[0])
+		}
+	}
+	return "see 'debut --help'"
+}
+
+// finish prints an error for a person and returns its exit code.
+func finish(env *Env, err error) int {
+	var e *ExitError
+	switch {
+	case err == nil:
+		return ExitOK
+	case errors.As(err, &e) && e.Err == nil:
+		return e.Code
+	}
+	fmt.Fprintf(env.Stderr, "error: %s\n", err)
+	if e != nil && e.Hint != "" {
+		fmt.Fprintf(env.Stderr, "hint: %s\n", e.Hint)
+	}
+	return exitCode(err)
+}

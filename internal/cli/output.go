@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/debutsec/debut/internal/report"
+)
+
+// output is where a result goes: standard output, or a file that appears only when
+// it is whole.
+type output struct {
+	io.Writer
+
+	file *os.File
+	path string
+}
+
+func openOutput(env *Env, path string) (*output, error) {
+	if path == "" || path == "-" {
+		return &output{Writer: env.Stdout}, nil
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return nil, &ExitError{Code: ExitUsage, Err: fmt.Errorf("make the output file: %w", err), Hint: "is the folder of --output there and writable?"}
+	}
+	return &output{Writer: f, file: f, path: path}, nil
+}
+
+func (o *output) commit() error {
+	if o.file == nil {
+		return nil
+	}
+	f := o.file
+	o.file = nil
+	err := cmp.Or(f.Chmod(0o644), f.Close()) //nolint:gosec // a report is made to be read
+	if err == nil {
+		err = os.Rename(f.Name(), o.path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return fmt.Errorf("write %s: %w", o.path, err)
+	}
+	return nil
+}
+
+// abandon removes an output that was not committed.
+func (o *output) abandon() {
+	if o.file != nil {
+		_ = o.file.Close()
+		_ = os.Remove(o.file.Name())
+	}
+}
+
+// writeJSON writes v to standard output for people and programs: indented, the
+// members of maps in order.
+func writeJSON(env *Env, v any) error {
+	b, err := json.Marshal(v, json.Deterministic(true), jsontext.WithIndent("  "), json.FormatNilSliceAsNull(false))
+	if err != nil {
+		return fmt.Errorf("print JSON: %w", err)
+	}
+	if _, err := env.Stdout.Write(append(b, '\n')); err != nil {
+		return fmt.Errorf("print JSON: %w", err)
+	}
+	return nil
+}
+
+// tableOptions are for a table on standard output.
+func tableOptions(env *Env) report.Options {
+	o := report.Options{Color: env.StdoutTTY && env.Getenv("NO_COLOR") == ""}
+	if env.StdoutTTY {
+		o.Width = env.Width
+	}
+	return o
+}
+
+func plural(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
