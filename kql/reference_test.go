@@ -1,6 +1,7 @@
 package kql_test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/big"
@@ -87,12 +88,12 @@ func (r *reference) anyField(field *kql.Literal, path, object string, test func(
 		if !f.Known && r.isObject(f.Name) && !exists {
 			return false
 		}
-		return some(f.Type, doc.Values(f.Name))
+		return some(f.Type, doc.Values(source(f)))
 	}
 	name := expression(field.Parts, false, regexp.QuoteMeta(path))
 	known := map[string]bool{}
 	for f := range r.cat.Known() {
-		if known[f.Name] = true; name.MatchString(f.Name) && some(f.Type, doc.Values(f.Name)) {
+		if known[f.Name] = true; name.MatchString(f.Name) && some(f.Type, doc.Values(source(f))) {
 			return true
 		}
 	}
@@ -103,6 +104,10 @@ func (r *reference) anyField(field *kql.Literal, path, object string, test func(
 	}
 	return false
 }
+
+// source is where a field's values stand: those of a multi-field under the name of the
+// field that it is of.
+func source(f *ecs.Field) string { return cmp.Or(f.Of, f.Name) }
 
 var star = must("a:*").(*kql.Match).Value.(*kql.Literal)
 

@@ -62,7 +62,7 @@ func testPage(t *testing.T, page string) (examples int) {
 		return "```console\n" + out.String() + "```"
 	})
 	if os.Getenv("UPDATE") != "" && updated != string(text) {
-		if err := os.WriteFile(page, []byte(updated), 0o644); err != nil { //nolint:gosec // a page of the manual
+		if err := os.WriteFile(page, []byte(updated), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -80,7 +80,7 @@ type onlyWriter struct{}
 func (onlyWriter) Write(p []byte) (int, error) { return len(p), nil }
 
 type bench struct {
-	out           io.Writer
+	out           *os.File
 	records       int
 	rounds        int
 	rules, trail  string
@@ -103,7 +103,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if out, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", b.program, "./cmd/debut").CombinedOutput(); err != nil {
 		return fmt.Errorf("build debut: %w\n%s", err, out)
 	}
-	fmt.Fprintf(b.out, "%s, %s/%s, %d cores, %s\n", cpuName(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
+	b.printf("%s, %s/%s, %d cores, %s\n", cpuName(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
 	for _, part := range []struct {
 		name string
 		run  func(context.Context) error
@@ -117,6 +117,9 @@ func (b *bench) run(ctx context.Context) (err error) {
 	}
 	return nil
 }
+
+// printf writes a part of the result; who measures looks at it.
+func (b *bench) printf(format string, args ...any) { _, _ = fmt.Fprintf(b.out, format, args...) }
 
 // cpuName is the processor's name, as far as the system tells it.
 func cpuName() string {
@@ -208,7 +211,7 @@ func (c *contender) cpu() time.Duration {
 
 // table prints the contenders with ratios to the first and to the second.
 func (b *bench) table(title string, records int64, list ...*contender) {
-	fmt.Fprintf(b.out, "\n%s\n\n| what | CPU s | ratio to the first | to the second | wall s | records/s | memory MB |\n|---|--:|--:|--:|--:|--:|--:|\n", title)
+	b.printf("\n%s\n\n| what | CPU s | ratio to the first | to the second | wall s | records/s | memory MB |\n|---|--:|--:|--:|--:|--:|--:|\n", title)
 	for i, c := range list {
 		wall := time.Duration(c.median(func(k cost) int64 { return int64(k.wall) }))
 		second := ""
@@ -219,7 +222,7 @@ func (b *bench) table(title string, records int64, list ...*contender) {
 		if records > 0 {
 			rate = fmt.Sprintf("%.0f", float64(records)/wall.Seconds())
 		}
-		fmt.Fprintf(b.out, "| %s | %.2f | %.2f | %s | %.2f | %s | %d |\n", c.name, c.cpu().Seconds(),
+		b.printf("| %s | %.2f | %.2f | %s | %.2f | %s | %d |\n", c.name, c.cpu().Seconds(),
 			float64(c.cpu())/float64(list[0].cpu()), second, wall.Seconds(), rate, c.median(func(k cost) int64 { return k.memory })/1_000_000)
 	}
 }

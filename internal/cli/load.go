@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -31,14 +32,14 @@ func ruleSources(paths []string) ([]rule.Source, error) {
 		}
 		matches := []string{p}
 		if _, err := os.Stat(p); err != nil {
-			if found, globErr := filepath.Glob(p); globErr == nil && len(found) > 0 {
-				matches = found
-			} else {
+			found, globErr := filepath.Glob(p)
+			if globErr != nil || len(found) == 0 {
 				return nil, &ExitError{
 					Code: ExitUsage, Err: fmt.Errorf("load rules from %s: %w", p, pathError(err)),
 					Hint: "give a rule file, a folder or a glob, or 'shipped' for the rules in the program",
 				}
 			}
+			matches = found
 		}
 		for _, m := range matches {
 			s := rule.Source{FS: os.DirFS(filepath.Dir(m)), Path: filepath.Base(m), Name: filepath.ToSlash(m)}
@@ -209,7 +210,7 @@ const maxShown = 10
 // complain prints what kept rules out, before a scan begins.
 func complain(env *Env, failed query.Diagnostics) {
 	for _, d := range failed[:min(len(failed), maxShown)] {
-		fmt.Fprint(env.Stderr, d.Render())
+		_, _ = io.WriteString(env.Stderr, d.Render()) // nobody to tell
 	}
 	if more := len(failed) - maxShown; more > 0 {
 		fmt.Fprintf(env.Stderr, "and %s in rule files; 'debut rules check' shows all\n", plural(int64(more), "more error", "more errors"))

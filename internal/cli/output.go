@@ -39,7 +39,7 @@ func (o *output) commit() error {
 	}
 	f := o.file
 	o.file = nil
-	err := cmp.Or(f.Chmod(0o644), f.Close()) //nolint:gosec // a report is made to be read
+	err := cmp.Or(f.Chmod(0o644), f.Close()) // a report is made to be read
 	if err == nil {
 		err = os.Rename(f.Name(), o.path)
 	}
@@ -65,8 +65,13 @@ func writeJSON(env *Env, v any) error {
 	if err != nil {
 		return fmt.Errorf("print JSON: %w", err)
 	}
-	if _, err := env.Stdout.Write(append(b, '\n')); err != nil {
-		return fmt.Errorf("print JSON: %w", err)
+	return write(env, append(b, '\n'))
+}
+
+// write writes a whole result to standard output.
+func write(env *Env, b []byte) error {
+	if _, err := env.Stdout.Write(b); err != nil {
+		return fmt.Errorf("write the result: %w", err)
 	}
 	return nil
 }

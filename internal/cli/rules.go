@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -190,24 +191,25 @@ func (c *RulesCheckCmd) Run(env *Env) error {
 }
 
 func (c *RulesCheckCmd) table(env *Env, res *checkResult, diags query.Diagnostics) error {
+	var b bytes.Buffer
 	for _, d := range diags {
 		if d.Severity != query.Info {
-			fmt.Fprint(env.Stdout, d.Render())
+			b.WriteString(d.Render())
 		}
 	}
 	if len(res.Unsupported) > 0 {
-		rows := [][]string{{"NOT RUNNABLE", "REASON", "ID"}}
+		rows := append(make([][]string, 0, 1+len(res.Unsupported)), []string{"NOT RUNNABLE", "REASON", "ID"})
 		for _, u := range res.Unsupported {
 			rows = append(rows, []string{u.Name, u.Reason, u.RuleID})
 		}
 		slices.SortStableFunc(rows[1:], func(a, b []string) int { return cmp.Compare(a[1], b[1]) })
-		if err := report.Columns(env.Stdout, rows, tableOptions(env)); err != nil {
+		if err := report.Columns(&b, rows, tableOptions(env)); err != nil {
 			return fmt.Errorf("write the list: %w", err)
 		}
 	}
-	_, err := fmt.Fprintf(env.Stdout, "%s loaded, %d runnable, %d not runnable, %s\n",
+	fmt.Fprintf(&b, "%s loaded, %d runnable, %d not runnable, %s\n",
 		plural(int64(res.Loaded), "rule", "rules"), res.Runnable, len(res.Unsupported), plural(int64(len(res.Errors)), "error", "errors"))
-	return err //nolint:wrapcheck // standard output
+	return write(env, b.Bytes())
 }
 
 // RulesShowCmd shows rules whole.
@@ -247,15 +249,16 @@ func (c *RulesShowCmd) Run(env *Env) error {
 		}
 		return writeJSON(env, out)
 	}
+	var b bytes.Buffer
 	for i, r := range set.Rules {
 		if i > 0 {
-			fmt.Fprintln(env.Stdout)
+			b.WriteByte('\n')
 		}
-		if err := report.Rule(env.Stdout, r, tableOptions(env)); err != nil {
+		if err := report.Rule(&b, r, tableOptions(env)); err != nil {
 			return fmt.Errorf("write the rule: %w", err)
 		}
 	}
-	return leftOut(env, set)
+	return cmp.Or(write(env, b.Bytes()), leftOut(env, set))
 }
 
 // RulesLintCmd lints rules.
@@ -313,13 +316,17 @@ func (c *RulesLintCmd) Run(env *Env) error {
 			return err
 		}
 	} else {
+		var b bytes.Buffer
 		for _, d := range diags {
-			fmt.Fprint(env.Stdout, d.Render())
+			b.WriteString(d.Render())
 		}
-		fmt.Fprintf(env.Stdout, "%s: %s\n", plural(int64(len(set.Rules)), "rule", "rules"), strings.Join([]string{
+		fmt.Fprintf(&b, "%s: %s\n", plural(int64(len(set.Rules)), "rule", "rules"), strings.Join([]string{
 			plural(counts[query.Error], "error", "errors"), plural(counts[query.Warning], "warning", "warnings"),
 			plural(counts[query.Info], "remark", "remarks"),
 		}, ", "))
+		if err := write(env, b.Bytes()); err != nil {
+			return err
+		}
 	}
 	if counts[query.Error] > 0 || c.Strict && counts[query.Warning] > 0 {
 		return &ExitError{Code: ExitFailed}

@@ -210,8 +210,10 @@ func (c *ScanCmd) verdict(scan *report.Scan) error {
 	st := scan.Stats
 	read := st.Records + st.Documents
 	if read == 0 && st.Rejected > 0 {
-		return &ExitError{Code: ExitFailed, Err: fmt.Errorf("nothing could be read: %s rejected", plural(st.Rejected, "part", "parts")),
-			Hint: "the summary says what and why; is this CloudTrail?"}
+		return &ExitError{
+			Code: ExitFailed, Err: fmt.Errorf("nothing could be read: %s rejected", plural(st.Rejected, "part", "parts")),
+			Hint: "the summary says what and why; is this CloudTrail?",
+		}
 	}
 	if c.Strict && (st.Rejected > 0 || len(scan.NotLoaded) > 0) {
 		return &ExitError{Code: ExitFailed, Err: fmt.Errorf("--strict: %s of the input and %s of rules were rejected",
