@@ -3,6 +3,7 @@ package rule
 import (
 	"cmp"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -196,7 +197,7 @@ func (f Filter) compile(c *conditions) query.Expr {
 		return query.Not(query.Or(parts...))
 	case FilterExists:
 		return c.exists(f.Field)
-	case FilterIs, FilterWildcard, FilterPrefix, FilterRange:
+	default:
 	}
 	field := c.field(f.Field)
 	x, err := f.leaf(c, field)
@@ -207,40 +208,30 @@ func (f Filter) compile(c *conditions) query.Expr {
 	return x
 }
 
-// wildcardEscapes keeps a text from being a pattern.
-var wildcardEscapes = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`)
-
 func (f Filter) leaf(c *conditions, field *ecs.Field) (query.Expr, error) {
 	switch f.Op {
 	case FilterWildcard:
 		return c.like(field, f.Values[0], f.FoldCase)
 	case FilterPrefix:
-		return c.like(field, wildcardEscapes.Replace(f.Values[0])+"*", f.FoldCase)
+		return c.like(field, strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`).Replace(f.Values[0])+"*", f.FoldCase)
 	case FilterRange:
+		signs := map[string]query.Op{"gt": query.Greater, "gte": query.GreaterOrEqual, "lt": query.Less, "lte": query.LessOrEqual}
 		var bounds []query.Expr
-		for _, b := range rangeBounds {
-			if v, ok := f.Bounds[b.name]; ok {
-				x, err := query.Compare(field, b.op, v)
-				if err != nil {
-					return nil, err
-				}
-				bounds = append(bounds, x)
+		for _, name := range slices.Sorted(maps.Keys(f.Bounds)) {
+			x, err := query.Compare(field, signs[name], f.Bounds[name])
+			if err != nil {
+				return nil, err
 			}
+			bounds = append(bounds, x)
 		}
 		return query.And(bounds...), nil
-	case FilterAll, FilterAny, FilterNone, FilterExists, FilterIs:
+	default:
+		return c.is(field, f.Values, f.FoldCase)
 	}
-	return c.is(field, f.Values, f.FoldCase)
 }
-
-// rangeBounds are the bounds of a [FilterRange], in order of their names.
-var rangeBounds = [...]struct {
-	name string
-	op   query.Op
-}{{"gt", query.Greater}, {"gte", query.GreaterOrEqual}, {"lt", query.Less}, {"lte", query.LessOrEqual}}
 
 func sortDiagnostics(ds query.Diagnostics) {
 	slices.SortStableFunc(ds, func(a, b query.Diagnostic) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Code, b.Code))
 	})
 }

@@ -1,7 +1,6 @@
 package rule
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,12 +11,17 @@ import (
 )
 
 // Lint reports what is questionable in sound rules: what works but probably not
-// as meant. Warnings are worth a change; infos say what to know. The codes are
-// stable and listed in the manual.
+// as meant. Warnings are worth a change; infos say what to know. What the rules say
+// when they are compiled ([Set.Compile]) is included, what was said when they were
+// loaded is not. The codes are stable and listed in docs/rules.md.
 func Lint(set *Set, cat *ecs.Catalogue) query.Diagnostics {
-	var out query.Diagnostics
+	compiled, out := set.Compile(cat)
+	conditions := make(map[*Rule]query.Expr, len(compiled))
+	for _, c := range compiled {
+		conditions[c.Rule] = c.Query
+	}
 	for _, r := range set.Rules {
-		l := linter{Rule: r, cat: cat, out: &out}
+		l := linter{Rule: r, cat: cat, expr: conditions[r], out: &out}
 		l.metadata()
 		l.schedule()
 		l.grouping()
@@ -25,9 +29,7 @@ func Lint(set *Set, cat *ecs.Catalogue) query.Diagnostics {
 		l.query()
 		l.fields()
 	}
-	slices.SortStableFunc(out, func(a, b query.Diagnostic) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-	})
+	sortDiagnostics(out)
 	return out
 }
 
@@ -44,6 +46,7 @@ type linter struct {
 func (l *linter) warn(code, path, message, hint string) {
 	l.report(query.Warning, code, path, message, hint)
 }
+
 func (l *linter) info(code, path, message, hint string) {
 	l.report(query.Info, code, path, message, hint)
 }

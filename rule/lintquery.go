@@ -2,47 +2,46 @@ package rule
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/debutsec/debut/ecs"
+	"github.com/debutsec/debut/kql"
 	"github.com/debutsec/debut/query"
 )
 
-// other is a value that no query names.
-const other = "\x00other"
+// other is a value that no query names, as UTF-8 ends before it.
+const other = "\xff"
 
-// knownValues makes a [query.Known] of a few fields; all others are not known.
-func knownValues(values map[string][]string) query.Known {
+// cloudTrail is what every event of CloudTrail has, and what is known besides: names
+// of fields and their values, in turn. An empty value stands for none.
+func cloudTrail(more ...string) query.Known {
+	known := map[string][]string{
+		"event.dataset": {"aws.cloudtrail"}, "data_stream.dataset": {"aws.cloudtrail"},
+		"event.module": {"aws"}, "event.kind": {"event"}, "data_stream.type": {"logs"},
+	}
+	for pair := range slices.Chunk(more, 2) {
+		known[pair[0]] = nil
+		if pair[1] != "" {
+			known[pair[0]] = pair[1:]
+		}
+	}
 	return func(f *ecs.Field) ([]string, bool) {
-		v, ok := values[f.Name]
+		v, ok := known[f.Name]
 		return v, ok
 	}
 }
 
-// cloudTrail is what every event of CloudTrail has.
-func cloudTrail() map[string][]string {
-	return map[string][]string{
-		"event.dataset": {"aws.cloudtrail"}, "data_stream.dataset": {"aws.cloudtrail"},
-		"event.module": {"aws"}, "event.kind": {"event"}, "data_stream.type": {"logs"},
-	}
-}
-
 // decide asks the query about events of CloudTrail with the given values.
-func (l *linter) decide(more ...string) query.Truth {
-	known := cloudTrail()
-	for i := 0; i < len(more); i += 2 {
-		known[more[i]] = []string{more[i+1]}
-	}
-	return l.expr.Decide(knownValues(known))
-}
+func (l *linter) decide(more ...string) query.Truth { return l.expr.Decide(cloudTrail(more...)) }
 
 // sessionsMatch reports whether events of assumed roles can match the query.
 func (l *linter) sessionsMatch() bool {
 	return l.expr == nil || l.decide("aws.cloudtrail.user_identity.type", "AssumedRole") != query.False
 }
 
-// query compiles the query and looks for events that it could match.
+// query looks for events that the query could match.
 func (l *linter) query() {
 	if l.expr == nil {
 		return
@@ -61,9 +60,9 @@ func (l *linter) query() {
 		l.decide("event.provider", other, "event.action", other, "event.outcome", "failure") == query.True {
 		l.warn("matches-everything", "query", "the query matches every event of CloudTrail", "name a provider and an action")
 	}
-	for f := range l.readFields() {
-		if f.Name == "@timestamp" || f.Name == "event.ingested" || f.Name == "event.created" {
-			l.warn("time-in-query", "query", "the query limits "+f.Name+", which the window of the rule does too", "leave time to from, to and history_window_start")
+	for _, name := range []string{"@timestamp", "event.created", "event.ingested"} {
+		if slices.ContainsFunc(l.readFields(), func(f *ecs.Field) bool { return f.Name == name }) {
+			l.warn("time-in-query", "query", "the query limits "+name+", which the window of the rule does too", "leave time to from, to and history_window_start")
 		}
 	}
 }
@@ -72,108 +71,103 @@ func (l *linter) unreachable(message, hint string) {
 	l.warn("unreachable-query", "query", message, hint)
 }
 
-// contradiction looks for two conditions that no event meets both, by trying the
-// values that the query itself names: first one field at a time, then provider
-// and action together.
+// contradiction looks for conditions that no event meets all, by trying the values
+// that the query itself names for a field, and one that it does not name: no other
+// value makes a difference. First one field at a time, then provider and action
+// together. Fields with several values can meet what contradicts itself, and
+// patterns can meet in values that are not written down: both are left out.
 func (l *linter) contradiction() {
-	candidates := append(words(l.Query), other)
-	for _, f := range []string{"event.provider", "event.action", "event.outcome", "aws.cloudtrail.user_identity.type", "cloud.region"} {
-		if len(l.possible(candidates, f)) == 0 {
-			l.unreachable(fmt.Sprintf("no value of %s can meet all conditions of the query", f), "use or between values of one field")
+	if len(l.Filters) > 0 { // they name values too
+		return
+	}
+	values := l.literals()
+	for _, f := range l.readFields() {
+		if f.Array || f.Type != ecs.Keyword || values[f.Name] == nil {
+			continue
+		}
+		if len(l.possible(f.Name, values[f.Name])) == 0 {
+			l.unreachable(fmt.Sprintf("no value of %s can meet all conditions of the query", f.Name), "put or between values of one field")
 			return
 		}
 	}
-	actions := l.possible(candidates, "event.action")
-	for _, p := range l.possible(candidates, "event.provider") {
-		if len(l.possible(actions, "event.action", "event.provider", p)) > 0 {
+	if values["event.provider"] == nil || values["event.action"] == nil {
+		return
+	}
+	actions := l.possible("event.action", values["event.action"])
+	for _, p := range l.possible("event.provider", values["event.provider"]) {
+		if len(l.possible("event.action", actions, "event.provider", p)) > 0 {
 			return
 		}
 	}
 	l.unreachable("no pair of event.provider and event.action can meet all conditions of the query", "check which action belongs to which provider")
 }
 
-// possible returns the candidates for a field with which the query may hold, or
-// one empty text if it may hold for an event that has no value there.
-func (l *linter) possible(candidates []string, field string, more ...string) []string {
-	known := cloudTrail()
-	for i := 0; i < len(more); i += 2 {
-		known[more[i]] = []string{more[i+1]}
-	}
+// possible returns the values of a field with which the query may hold.
+func (l *linter) possible(field string, values []string, more ...string) []string {
 	var out []string
-	known[field] = nil
-	if l.expr.Decide(knownValues(known)) != query.False {
-		out = append(out, "")
-	}
-	for _, c := range candidates {
-		known[field] = []string{c}
-		if l.expr.Decide(knownValues(known)) != query.False {
-			out = append(out, c)
+	for _, v := range values {
+		if l.decide(append([]string{field, v}, more...)...) != query.False {
+			out = append(out, v)
 		}
 	}
 	return out
 }
 
-// words returns the literals of a query, roughly: everything between quotes, and
-// every run of other characters that can be part of a word. A * stands for nothing.
-func words(q string) []string {
-	var out []string
-	for i := 0; i < len(q); {
-		if q[i] == '"' {
-			end := i + 1
-			for end < len(q) && q[end] != '"' {
-				if q[end] == '\\' {
-					end++
-				}
-				end++
+// literals returns for each field that the query compares with whole values only:
+// these values, one other, and the empty text for none.
+func (l *linter) literals() map[string][]string {
+	out := make(map[string][]string)
+	open := make(map[string]bool) // fields of patterns, ranges and the like
+	var walk func(n kql.Node, field string)
+	walk = func(n kql.Node, field string) {
+		switch n := n.(type) {
+		case *kql.And:
+			for _, t := range n.Terms {
+				walk(t, field)
 			}
-			end = min(end, len(q))
-			out = append(out, unescape(q[i+1:end]))
-			i = end + 1
-			continue
-		}
-		end := i
-		for end < len(q) && !strings.ContainsRune(" \t\r\n():<>\"{}", rune(q[end])) {
-			if q[end] == '\\' {
-				end++
+		case *kql.Or:
+			for _, t := range n.Terms {
+				walk(t, field)
 			}
-			end++
+		case *kql.Not:
+			walk(n.Term, field)
+		case *kql.Match:
+			walk(n.Value, n.Field.Text())
+		case *kql.Range:
+			open[n.Field.Text()] = true
+		case *kql.Literal:
+			switch {
+			case n.Text() == "*" && n.Wildcard():
+				out[field] = append(out[field], "", other)
+			case n.Wildcard() || n.Text() == "" || field == "":
+				open[field] = true
+			default:
+				out[field] = append(out[field], "", other, n.Text())
+			}
+		default: // nested groups say nothing of whole events
 		}
-		if end = min(end, len(q)); end > i {
-			out = append(out, unescape(strings.ReplaceAll(q[i:end], "*", "")))
-		}
-		i = max(end, i+1)
 	}
-	slices.Sort(out)
-	return slices.Compact(out)
+	walk(l.parsed, "")
+	for f, values := range out {
+		slices.Sort(values)
+		if out[f] = slices.Compact(values); open[f] {
+			delete(out, f)
+		}
+	}
+	return out
 }
 
-// unescape takes the backslash from escaped characters.
-func unescape(s string) string {
-	if !strings.Contains(s, `\`) {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+1 < len(s) {
-			i++
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
-}
-
-// readFields returns the fields that the query reads.
-func (l *linter) readFields() map[*ecs.Field]bool {
-	out := make(map[*ecs.Field]bool)
+// readFields returns the fields that the query reads, in order of name.
+func (l *linter) readFields() []*ecs.Field {
+	seen := make(map[*ecs.Field]bool)
 	if l.expr != nil {
-		l.expr.Fields(func(f *ecs.Field) { out[f] = true })
+		l.expr.Fields(func(f *ecs.Field) { seen[f] = true })
 	}
-	return out
+	return slices.SortedFunc(maps.Keys(seen), func(a, b *ecs.Field) int { return strings.Compare(a.Name, b.Name) })
 }
 
 // fields checks the names of fields wherever the rule has them.
 func (l *linter) fields() {
-	type use struct{ path, field string }
 	var uses []use
 	add := func(path string, fields ...string) {
 		for _, f := range fields {
@@ -202,43 +196,41 @@ func (l *linter) fields() {
 	}
 	for _, u := range uses {
 		if f := l.cat.Resolve(u.field); !f.Known {
-			l.warn("unknown-field", u.path, "no event of CloudTrail has the field "+u.field, l.similar(u.field))
+			l.warn("unknown-field", u.path, "no event of CloudTrail has the field "+u.field, didYouMean(l.cat.Suggest(u.field)))
 		}
 	}
 	for _, f := range l.InvestigationFields {
 		if !l.cat.Resolve(f).Known {
-			l.info("unknown-field", "investigation_fields.field_names", "no event of CloudTrail has the field "+f, l.similar(f))
+			l.info("unknown-field", "investigation_fields.field_names", "no event of CloudTrail has the field "+f, didYouMean(l.cat.Suggest(f)))
 		}
 	}
-	l.enriched(func(yield func(path, field string)) {
-		for f := range l.readFields() {
-			yield("query", f.Name)
-		}
-		for _, u := range uses {
-			yield(u.path, u.field)
-		}
-	})
-}
-
-// enriched names the fields that need databases, once for each kind.
-func (l *linter) enriched(uses func(yield func(path, field string))) {
-	found := make(map[string][]string)
-	at := make(map[string]string)
-	uses(func(path, field string) {
-		for prefix, kind := range map[string]string{"source.geo.": "a geo", "source.as.": "an ASN"} {
-			if strings.HasPrefix(field, prefix) && !slices.Contains(found[kind], field) {
-				found[kind] = append(found[kind], field)
-				if at[kind] == "" || path == "query" {
-					at[kind] = path
-				}
-			}
-		}
-	})
-	for kind, fields := range found {
-		slices.Sort(fields)
-		l.info("needs-database", at[kind], fmt.Sprintf("%s needs %s database", strings.Join(fields, ", "), kind), "give one with --geoip FILE.mmdb")
+	for _, f := range l.readFields() {
+		add("query", f.Name)
 	}
+	l.enriched("source.geo.", "a geo", uses)
+	l.enriched("source.as.", "an ASN", uses)
 }
 
-// similar names a field of the mapping that the name given may have meant.
-func (l *linter) similar(name string) string { return "" }
+// use is that a rule names a field at a path of its file.
+type use struct{ path, field string }
+
+// enriched names the fields that need a database, at the query if it is one of the
+// places.
+func (l *linter) enriched(prefix, kind string, uses []use) {
+	var fields []string
+	at := ""
+	for _, u := range uses {
+		if !strings.HasPrefix(u.field, prefix) {
+			continue
+		}
+		fields = append(fields, u.field)
+		if at == "" || u.path == "query" {
+			at = u.path
+		}
+	}
+	if fields == nil {
+		return
+	}
+	slices.Sort(fields)
+	l.info("needs-database", at, fmt.Sprintf("%s: %s database is needed", strings.Join(slices.Compact(fields), ", "), kind), "give one with --geoip FILE.mmdb")
+}
