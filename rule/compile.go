@@ -145,7 +145,7 @@ func (c *conditions) exists(name string) query.Expr {
 	return query.Or(query.Exists(f), members)
 }
 
-// is is true of a field that has one of the values. Analysed text has a value if
+// is tells whether a field has one of the values. Analysed text has a value if
 // its words are there side by side.
 func (c *conditions) is(f *ecs.Field, values []string, fold bool) (query.Expr, error) {
 	alternatives := make([]query.Expr, 0, len(values))

@@ -12,13 +12,13 @@ import (
 	"github.com/debutsec/debut/query"
 )
 
-var ruleTypes = map[Type]bool{
+var ruleTypes = map[Type]bool{ //nolint:gochecknoglobals // a constant table
 	Query: true, SavedQuery: true, NewTerms: true, Threshold: true,
 	EQL: true, ESQL: true, ThreatMatch: true, MachineLearning: true,
 }
 
 // noEffect are the keys that detection does not read. They stay in Parameters.
-var noEffect = []string{
+var noEffect = []string{ //nolint:gochecknoglobals // a constant list
 	"actions", "response_actions", "throttle", "meta", "namespace", "output_index", "rule_source",
 	"related_integrations", "required_fields", "execution_summary", "outcome", "alias_target_id",
 	"alias_purpose", "threat_mappings", "consumer", "rule_type_id",
@@ -233,6 +233,7 @@ func decodeQuery(o object, r *Rule) {
 func decodeTyped(o object, r *Rule) {
 	o.ignore("saved_id")
 	switch r.Type {
+	case Query, EQL, ESQL:
 	case SavedQuery:
 		o.required("saved_id")
 	case NewTerms:

@@ -104,13 +104,13 @@ func (c *exceptionCompiler) item(item *ExceptionItem) query.Expr {
 // system is the condition that os_types makes. Events of CloudTrail have no host,
 // so there it never holds.
 func (c *exceptionCompiler) system(types []string) query.Expr {
-	any := make([]query.Expr, 0, 2*len(types))
+	either := make([]query.Expr, 0, 2*len(types))
 	for _, t := range types {
-		any = append(any,
+		either = append(either,
 			query.EqualFold(c.cat.Resolve("host.os.name"), t),
 			query.EqualFold(c.cat.Resolve("host.os.type"), t))
 	}
-	return query.Or(any...)
+	return query.Or(either...)
 }
 
 // entry compiles one entry; path is what the name of its field continues.

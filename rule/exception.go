@@ -45,8 +45,9 @@ func (f *File) tomlException(o, metadata object) {
 const badItem = "\x00bad"
 
 func decodeItems(o object, name string) []ExceptionItem {
-	var out []ExceptionItem
-	for _, e := range o.children(name) {
+	children := o.children(name)
+	out := make([]ExceptionItem, 0, len(children))
+	for _, e := range children {
 		item, _, _ := decodeItem(e)
 		out = append(out, item)
 	}
@@ -74,7 +75,7 @@ func decodeContainer(o object) (l ExceptionList, ok bool) {
 }
 
 // bookkeeping are keys of exported objects that have no effect here.
-var bookkeeping = []string{
+var bookkeeping = []string{ //nolint:gochecknoglobals // a constant list
 	"id", "_version", "version", "meta", "tags", "os_types", "immutable", "tie_breaker_id",
 	"created_at", "created_by", "updated_at", "updated_by",
 }

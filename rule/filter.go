@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -59,7 +60,7 @@ func (r *Rule) Conditions() ([]Filter, error) {
 func kibanaFilter(v any) (*Filter, error) {
 	m, ok := v.(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("it is not an object")
+		return nil, errors.New("it is not an object")
 	}
 	meta, _ := m["meta"].(map[string]any)
 	if meta["disabled"] == true {
@@ -106,7 +107,7 @@ func filterBody(m, meta map[string]any) (Filter, error) {
 func dsl(v any) (Filter, error) {
 	m, ok := v.(map[string]any)
 	if !ok || len(m) != 1 {
-		return Filter{}, fmt.Errorf("expected a query with one clause")
+		return Filter{}, errors.New("expected a query with one clause")
 	}
 	var name string
 	var body map[string]any
@@ -127,7 +128,7 @@ func dsl(v any) (Filter, error) {
 	case "exists":
 		field, _ := body["field"].(string)
 		if field == "" {
-			return Filter{}, fmt.Errorf("exists names no field")
+			return Filter{}, errors.New("exists names no field")
 		}
 		return Filter{Op: FilterExists, Field: field}, nil
 	case "term", "terms", "match", "match_phrase", "prefix", "wildcard", "range":

@@ -41,7 +41,7 @@ func escapeLen(b []byte) (raw, text int) {
 	if len(b) < 2 {
 		return len(b), 1
 	}
-	digits := 0
+	var digits int
 	switch b[1] {
 	case 'u':
 		digits = 4

@@ -80,9 +80,9 @@ func finish(env *Env, err error) int {
 	case errors.As(err, &e) && e.Err == nil:
 		return e.Code
 	}
-	fmt.Fprintf(env.Stderr, "error: %s\n", err)
+	env.say("error: %s\n", err)
 	if e != nil && e.Hint != "" {
-		fmt.Fprintf(env.Stderr, "hint: %s\n", e.Hint)
+		env.say("hint: %s\n", e.Hint)
 	}
 	return exitCode(err)
 }

@@ -121,7 +121,7 @@ func (p *ecsPrinter) print(ev ecs.Event) error {
 func (p *ecsPrinter) problem(pr cloudtrail.Problem) error {
 	if pr.Rejected {
 		p.rejected++
-		fmt.Fprintf(p.env.Stderr, "rejected %s:%d: %s [%s]\n", report.Safe(pr.Input), pr.Offset, report.Safe(pr.Message), pr.Code)
+		p.env.say("rejected %s:%d: %s [%s]\n", report.Safe(pr.Input), pr.Offset, report.Safe(pr.Message), pr.Code)
 	}
 	return nil
 }

@@ -23,6 +23,10 @@ type Env struct {
 	Now                  func() time.Time
 }
 
+// say tells the user something on standard error. Where that cannot be written there
+// is nobody to tell.
+func (e *Env) say(format string, args ...any) { _, _ = fmt.Fprintf(e.Stderr, format, args...) }
+
 // Exit codes of the program.
 const (
 	ExitOK     = 0 // done

@@ -213,7 +213,7 @@ func complain(env *Env, failed query.Diagnostics) {
 		_, _ = io.WriteString(env.Stderr, d.Render()) // nobody to tell
 	}
 	if more := len(failed) - maxShown; more > 0 {
-		fmt.Fprintf(env.Stderr, "and %s in rule files; 'debut rules check' shows all\n", plural(int64(more), "more error", "more errors"))
+		env.say("and %s in rule files; 'debut rules check' shows all\n", plural(int64(more), "more error", "more errors"))
 	}
 }
 

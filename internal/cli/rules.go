@@ -107,7 +107,7 @@ func (c *RulesListCmd) Run(env *Env) error {
 // leftOut says on standard error that files had errors.
 func leftOut(env *Env, set *rule.Set) error {
 	if n := len(onlyErrors(set.Diagnostics)); n > 0 {
-		fmt.Fprintf(env.Stderr, "%s left rules out; 'debut rules check' shows where\n", plural(int64(n), "error", "errors"))
+		env.say("%s left rules out; 'debut rules check' shows where\n", plural(int64(n), "error", "errors"))
 	}
 	return nil
 }
