@@ -116,7 +116,19 @@ func (d *Decoder) fast(c *cursor, buf []byte, end, floor int) (_ int, done bool,
 		in += int(7 - bits>>3&7)
 		bits |= 56
 		e = d.litlen[bitbuf&litlenMask]
-		end = copyMatch(buf, end, dist, length)
+		to, from := end+length, end-dist
+		for dist < 16 && end < to { // what repeats every dist bytes repeats every 2*dist
+			copy16(buf, end, from)
+			end += dist
+			dist += dist
+		}
+		for end < to {
+			copy16(buf, end, from)
+			copy16(buf, end+16, from+16)
+			end += 32
+			from += 32
+		}
+		end = to
 	}
 	c.in, c.bitbuf, c.bits = in, bitbuf, bits&63
 	c.unread()
@@ -149,7 +161,10 @@ func (d *Decoder) careful(c *cursor, buf []byte, end, floor int) (_ int, done bo
 			*c = start
 			return end, false, err
 		}
-		end = copyMatch(buf, end, dist, length)
+		for from, to := end-dist, end+length; end < to; end++ {
+			buf[end] = buf[from]
+			from++
+		}
 	}
 	return end, false, io.ErrShortBuffer
 }

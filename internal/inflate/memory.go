@@ -20,23 +20,6 @@ func load64(b []byte, i int) uint64 { return binary.LittleEndian.Uint64((*[8]byt
 // store sets b[i]. The fast loop begins an iteration with i < len(b)-Room.
 func store(b []byte, i int, v byte) { *(*byte)(at(b, i)) = v }
 
-// copyMatch copies length bytes from dist before end to end, where the two may
-// overlap, and returns the new end. It writes, and reads, up to 32 bytes further than
-// the length says. 1 <= dist <= end and end <= len(buf)-maxMatch-32 must hold.
-func copyMatch(buf []byte, end, dist, length int) int {
-	to := end + length
-	from := end - dist
-	for dist < 16 && end < to {
-		// What repeats every dist bytes also repeats every 2*dist.
-		*(*[16]byte)(at(buf, end)) = *(*[16]byte)(at(buf, from))
-		end += dist
-		dist += dist
-	}
-	for end < to {
-		*(*[16]byte)(at(buf, end)) = *(*[16]byte)(at(buf, from))
-		*(*[16]byte)(at(buf, end+16)) = *(*[16]byte)(at(buf, from+16))
-		end += 32
-		from += 32
-	}
-	return to
-}
+// copy16 copies b[from:from+16] to b[to:to+16]. The fast loop calls it with
+// 0 <= from < to <= lastEnd+2+maxMatch+16, where lastEnd is len(b)-Room.
+func copy16(b []byte, to, from int) { *(*[16]byte)(at(b, to)) = *(*[16]byte)(at(b, from)) }
