@@ -37,10 +37,11 @@ type Matcher struct {
 	excess map[Overflow]int64
 }
 
-// candidate is a rule that can match; certain if no more needs to be looked at.
+// candidate is a rule that can match, with what is left of its query once the pair is
+// known; nil if nothing is.
 type candidate struct {
-	rule    int32
-	certain bool
+	rule int32
+	rest query.Expr
 }
 
 // An Overflow is an event that has more combinations than a rule looks at. Event
@@ -64,7 +65,7 @@ func (m *Matcher) Match(ev ecs.Event, hit func(*Hit) error) error {
 	matched := false
 	for _, c := range m.candidates(ev) {
 		r := m.engine.Rules[c.rule]
-		if !c.certain && !r.Query.Match(ev) || r.excepted(ev) {
+		if c.rest != nil && !c.rest.Match(ev) || r.excepted(ev) {
 			continue
 		}
 		var excess int
@@ -153,9 +154,15 @@ func (m *Matcher) decide(provider, action []string, dst []candidate) []candidate
 		}
 	}
 	for i, r := range m.engine.Rules {
-		if t := r.Query.Decide(known); t != query.False {
-			dst = append(dst, candidate{int32(i), t == query.True})
+		c := candidate{rule: int32(i)} //nolint:gosec // a rule index
+		switch r.Query.Decide(known) {
+		case query.False:
+			continue
+		case query.Maybe:
+			c.rest = query.Assume(r.Query, known)
+		case query.True:
 		}
+		dst = append(dst, c)
 	}
 	return dst
 }

@@ -53,6 +53,38 @@ func Or(exprs ...Expr) Expr {
 // x asks for has no value.
 func Not(x Expr) Expr { return not{x} }
 
+// Assume returns the condition that is left of x among the events that agree with k:
+// what k decides is taken out. Over such events it matches as x does.
+func Assume(x Expr, k Known) Expr {
+	switch x.Decide(k) {
+	case True:
+		return Const(true)
+	case False:
+		return Const(false)
+	case Maybe:
+	}
+	switch x := x.(type) {
+	case and:
+		return And(assumeAll(x, k, True)...)
+	case or:
+		return Or(assumeAll(x, k, False)...)
+	case not:
+		return Not(Assume(x.x, k))
+	}
+	return x
+}
+
+// assumeAll leaves out what k decides to be neutral.
+func assumeAll(list []Expr, k Known, neutral Truth) []Expr {
+	left := make([]Expr, 0, len(list))
+	for _, x := range list {
+		if x.Decide(k) != neutral {
+			left = append(left, Assume(x, k))
+		}
+	}
+	return left
+}
+
 // lightFirst returns a copy with what builds the document at the end.
 func lightFirst(exprs []Expr) []Expr {
 	out := slices.Clone(exprs)

@@ -227,3 +227,55 @@ func drawExpr(t *rapid.T, cat *ecs.Catalogue, names, values []string, depth int)
 		return or(query.Equal(f, literal))
 	}
 }
+
+// What is assumed and what is left agree with the whole, for every subset of fields
+// that is known.
+func TestAssume(t *testing.T) {
+	t.Parallel()
+	cat := ecs.NewCatalogue()
+	fields := []*ecs.Field{cat.Resolve("a"), cat.Resolve("b"), cat.Resolve("c")}
+	rapid.Check(t, func(t *rapid.T) {
+		var draw func(depth int) query.Expr
+		draw = func(depth int) query.Expr {
+			kind := rapid.IntRange(0, 5).Draw(t, "kind")
+			if depth == 0 || kind > 2 {
+				f := rapid.SampledFrom(fields).Draw(t, "field")
+				if kind == 5 {
+					return query.Exists(f)
+				}
+				x, err := query.Equal(f, rapid.SampledFrom([]string{"1", "2"}).Draw(t, "literal"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return x
+			}
+			if kind == 0 {
+				return query.Not(draw(depth - 1))
+			}
+			list := make([]query.Expr, rapid.IntRange(0, 3).Draw(t, "terms"))
+			for i := range list {
+				list[i] = draw(depth - 1)
+			}
+			if kind == 1 {
+				return query.And(list...)
+			}
+			return query.Or(list...)
+		}
+		x := draw(3)
+		doc, known := ecs.Document{"@timestamp": "2026-01-31T08:00:00Z"}, map[*ecs.Field]bool{}
+		for _, f := range fields {
+			if v := rapid.SampledFrom([]string{"", "1", "2"}).Draw(t, f.Name); v != "" {
+				doc[f.Name] = v
+			}
+			known[f] = rapid.Bool().Draw(t, "known")
+		}
+		ev, err := ecs.ParseJSON(cat, doc.AppendJSON(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		left := query.Assume(x, func(f *ecs.Field) ([]string, bool) { return ev.Values(f), known[f] })
+		if got, want := left.Match(ev), x.Match(ev); got != want {
+			t.Fatalf("what is left says %v, the whole %v", got, want)
+		}
+	})
+}
