@@ -81,7 +81,7 @@ func (c *ScanCmd) Run(env *Env) error {
 		return err
 	}
 
-	scan, err := report.New(report.Scan{
+	scan, err := c.scan(report.Scan{
 		Stats: &result.Stats, Rules: s.rules.lines(&result.Stats), NotLoaded: s.rules.failed,
 		Skipped: walk.Skipped(), Paths: c.Paths, Now: s.now, Elapsed: env.Now().Sub(clock), Version: version,
 		Alerts: alerts(result),
@@ -163,6 +163,18 @@ func (c *ScanCmd) prepare(env *Env, clock time.Time) (*setup, error) {
 	}
 	s.enricher, err = newEnricher(c.GeoIP)
 	return s, err
+}
+
+// scan counts the alerts beforehand for a format that tells of the sums.
+func (c *ScanCmd) scan(s report.Scan) (*report.Scan, error) {
+	if c.Format == "ndjson" || c.Format == "csv" {
+		return report.Stream(s), nil
+	}
+	scan, err := report.New(s)
+	if err != nil {
+		return nil, fmt.Errorf("count the alerts: %w", err)
+	}
+	return scan, nil
 }
 
 // alerts makes the alerts of a result, anew each time that they are gone through.

@@ -14,7 +14,7 @@ import (
 // store, one on a line.
 func NDJSON(w io.Writer, s *Scan) error {
 	var b []byte
-	for a, err := range s.Alerts {
+	for a, err := range s.all() {
 		if err != nil {
 			return err
 		}
@@ -71,7 +71,7 @@ func CSV(w io.Writer, s *Scan) error {
 	if err := out.Write(row); err != nil {
 		return err
 	}
-	for a, err := range s.Alerts {
+	for a, err := range s.all() {
 		if err != nil {
 			return err
 		}

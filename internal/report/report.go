@@ -27,19 +27,43 @@ type Scan struct {
 	// all alerts with their events may be more than memory holds.
 	Alerts iter.Seq2[*alert.Alert, error]
 
-	sums sums
+	sums    sums
+	counted bool
 }
 
-// New returns the scan with its alerts counted, which every report wants.
+// New returns the scan with its alerts counted, which reports for people begin with.
 func New(s Scan) (*Scan, error) {
-	s.sums = newSums()
-	for a, err := range s.Alerts {
+	scan := Stream(s)
+	for _, err := range scan.all() {
 		if err != nil {
 			return nil, err
 		}
-		s.sums.add(a)
 	}
-	return &s, nil
+	return scan, nil
+}
+
+// Stream returns the scan for [NDJSON] or [CSV], which count the alerts as they write
+// them: making an alert anew costs as much as writing it. Other reports and
+// [Scan.AtLeast] come after one of the two.
+func Stream(s Scan) *Scan {
+	s.sums, s.counted = newSums(), false
+	return &s
+}
+
+// all yields every alert, and counts them the first time.
+func (s *Scan) all() iter.Seq2[*alert.Alert, error] {
+	return func(yield func(*alert.Alert, error) bool) {
+		count := !s.counted
+		s.counted = true
+		for a, err := range s.Alerts {
+			if err == nil && count {
+				s.sums.add(a)
+			}
+			if !yield(a, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // A RuleLine is one rule and what became of it.
