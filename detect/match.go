@@ -154,7 +154,7 @@ func (m *Matcher) decide(provider, action []string, dst []candidate) []candidate
 		}
 	}
 	for i, r := range m.engine.Rules {
-		c := candidate{rule: int32(i)} //nolint:gosec // a rule index
+		c := candidate{rule: int32(i)}
 		switch r.Query.Decide(known) {
 		case query.False:
 			continue
