@@ -3,6 +3,7 @@ package rule
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -145,9 +146,9 @@ func (c *conditions) exists(name string) query.Expr {
 	return query.Or(query.Exists(f), members)
 }
 
-// is tells whether a field has one of the values. Analysed text has a value if
+// oneOf is true of a field that has one of the values. Analysed text has a value if
 // its words are there side by side.
-func (c *conditions) is(f *ecs.Field, values []string, fold bool) (query.Expr, error) {
+func (c *conditions) oneOf(f *ecs.Field, values []string, fold bool) (query.Expr, error) {
 	alternatives := make([]query.Expr, 0, len(values))
 	switch f.Type {
 	case ecs.Text:
@@ -171,12 +172,10 @@ func (c *conditions) is(f *ecs.Field, values []string, fold bool) (query.Expr, e
 	return query.AnyOf(f, values)
 }
 
-var errPattern = errors.New("only text can be compared with a pattern")
-
 func (c *conditions) like(f *ecs.Field, pattern string, fold bool) (query.Expr, error) {
 	x, ok := query.Like(f, query.ParseWildcard(pattern, fold))
 	if !ok {
-		return nil, errPattern
+		return nil, fmt.Errorf("%s: only text can be compared with a pattern", f.Name)
 	}
 	return x, nil
 }
@@ -202,7 +201,7 @@ func (f Filter) compile(c *conditions) query.Expr {
 	field := c.field(f.Field)
 	x, err := f.leaf(c, field)
 	if err != nil {
-		c.report("value-type", "filter on "+f.Field+": "+err.Error()+"; the condition never holds", "")
+		c.report("value-type", err.Error()+"; the condition never holds", "")
 		return query.Never(field)
 	}
 	return x
@@ -226,7 +225,7 @@ func (f Filter) leaf(c *conditions, field *ecs.Field) (query.Expr, error) {
 		}
 		return query.And(bounds...), nil
 	default:
-		return c.is(field, f.Values, f.FoldCase)
+		return c.oneOf(field, f.Values, f.FoldCase)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -17,11 +18,16 @@ var ruleTypes = map[Type]bool{ //nolint:gochecknoglobals // a constant table
 	EQL: true, ESQL: true, ThreatMatch: true, MachineLearning: true,
 }
 
-// noEffect are the keys that detection does not read. They stay in Parameters.
-var noEffect = []string{ //nolint:gochecknoglobals // a constant list
-	"actions", "response_actions", "throttle", "meta", "namespace", "output_index", "rule_source",
-	"related_integrations", "required_fields", "execution_summary", "outcome", "alias_target_id",
-	"alias_purpose", "threat_mappings", "consumer", "rule_type_id",
+// noEffect are the keys that detection does not read, with what they hold. They
+// stay in Parameters.
+var noEffect = map[string]kind{ //nolint:gochecknoglobals // a constant table
+	"actions": kindList, "response_actions": kindList, "meta": kindObject, "namespace": kindString,
+	"output_index": kindString, "related_integrations": kindList, "required_fields": kindList, "threat_mappings": kindList,
+}
+
+// bookkept are keys of exported rules that Kibana itself writes and nobody reads.
+var bookkept = []string{ //nolint:gochecknoglobals // a constant table
+	"rule_source", "execution_summary", "outcome", "alias_target_id", "alias_purpose", "consumer", "rule_type_id",
 }
 
 // decodeRule reads a rule, in TOML's or the API's form. It always returns one;
@@ -53,7 +59,11 @@ func decodeRule(rep *reporter, n, metadata, transform *node) *Rule {
 	decodeQuery(o, r)
 	decodeTyped(o, r)
 	decodeLinks(o, r)
-	o.ignore(noEffect...)
+	decodeThrottle(o)
+	for _, name := range slices.Sorted(maps.Keys(noEffect)) {
+		o.typed(name, noEffect[name])
+	}
+	o.ignore(bookkept...)
 	o.unknown()
 	if metadata != nil {
 		r.Metadata, _ = metadata.value().(map[string]any)
@@ -150,6 +160,9 @@ func decodeCommon(o object, r *Rule) {
 		default:
 			if c, ok := o.child("investigation_fields"); ok {
 				r.InvestigationFields = c.strs("field_names")
+				if v := c.n.get("field_names"); v == nil || v.kind == kindList && len(v.list) == 0 {
+					c.errorAt("field_names", "missing-field", "is required and must not be empty", "leave investigation_fields out for none")
+				}
 				c.unknown()
 			}
 		}
@@ -202,6 +215,7 @@ func decodeQuery(o object, r *Rule) {
 	r.EventCategoryOverride = o.str("event_category_override")
 	r.TiebreakerField, r.TimestampField = o.str("tiebreaker_field"), o.str("timestamp_field")
 	if f := o.typed("filters", kindList); f != nil {
+		o.children("filters") // says what is no table
 		r.Filters, _ = f.value().([]any)
 	}
 	r.Query = o.str("query")
@@ -233,19 +247,22 @@ func decodeQuery(o object, r *Rule) {
 func decodeTyped(o object, r *Rule) {
 	o.ignore("saved_id")
 	switch r.Type {
-	case Query, EQL, ESQL:
 	case SavedQuery:
-		o.required("saved_id")
+		id := o.required("saved_id")
+		if r.Query != "" {
+			o.reportAt(query.Warning, "saved_id", "saved-query", fmt.Sprintf("names the saved query %s, which is not in the file; the query of the rule itself is used", id), "")
+		}
 	case NewTerms:
 		decodeNewTerms(o, r)
 	case Threshold:
 		decodeThreshold(o, r)
 	case ThreatMatch:
 		o.required("threat_query")
-		o.ignore("threat_index", "threat_filters", "threat_language", "threat_indicator_path")
-		if m := o.typed("threat_mapping", kindList); m == nil || len(m.list) == 0 {
-			o.errorAt("threat_mapping", "missing-field", "is required and must not be empty", "")
-		}
+		o.strs("threat_index")
+		o.typed("threat_filters", kindList)
+		o.oneOf("threat_language", "kuery", "kuery", "lucene")
+		o.str("threat_indicator_path")
+		decodeThreatMapping(o)
 		if o.n.has("concurrent_searches") != o.n.has("items_per_search") {
 			o.errorAt("concurrent_searches", "searches-pair", "and items_per_search need each other", "give both or none")
 		}
@@ -260,8 +277,29 @@ func decodeTyped(o object, r *Rule) {
 			o.errorAt("machine_learning_job_id", "missing-field", "is required", "")
 		}
 		o.strOrStrs("machine_learning_job_id")
+	default:
 	}
 	decodeSuppression(o, r)
+}
+
+// decodeThreatMapping checks which fields an indicator is compared with.
+func decodeThreatMapping(o object) {
+	groups := o.children("threat_mapping")
+	if m := o.n.get("threat_mapping"); m == nil || m.kind == kindList && len(m.list) == 0 {
+		o.errorAt("threat_mapping", "missing-field", "is required and must not be empty", "")
+	}
+	for _, g := range groups {
+		for _, e := range g.children("entries") {
+			e.required("field")
+			e.required("value")
+			e.oneOf("type", "mapping", "mapping")
+			e.boolean("negate")
+			e.unknown()
+		}
+		if m := g.n.get("entries"); m == nil || m.kind == kindList && len(m.list) == 0 {
+			g.errorAt("entries", "missing-field", "is required and must not be empty", "")
+		}
+	}
 }
 
 func decodeNewTerms(o object, r *Rule) {
@@ -356,7 +394,38 @@ func decodeSuppression(o object, r *Rule) {
 	s.unknown()
 }
 
+// decodeThrottle checks the old, rule-level way to limit notifications.
+func decodeThrottle(o object) {
+	switch s := o.str("throttle"); s {
+	case "", "no_actions", "rule":
+	default:
+		if _, err := parseInterval(s); err != nil {
+			o.errorAt("throttle", "bad-duration", fmt.Sprintf("is %q, not no_actions, rule or a duration such as 1h", s), "")
+		}
+	}
+}
+
+// checkThreatMappings checks what is the repository's own: several versions of one
+// framework. The entries have become threat.
+func checkThreatMappings(o object) {
+	seen := make(map[[2]string]bool)
+	for _, m := range o.children("threat_mappings") {
+		framework, version := m.n.str("framework"), m.scalar("version")
+		if key := [2]string{framework, version}; seen[key] {
+			m.errorAt("framework", "bad-value", fmt.Sprintf("%s %s occurs twice", framework, version), "put its entries together")
+		} else {
+			seen[key] = true
+		}
+		for _, t := range m.children("threat") {
+			if inner := t.n.str("framework"); inner != "" && inner != framework {
+				t.errorAt("framework", "bad-value", fmt.Sprintf("is %q inside of %q", inner, framework), "")
+			}
+		}
+	}
+}
+
 func decodeLinks(o object, r *Rule) {
+	checkThreatMappings(o)
 	for _, t := range o.children("threat") {
 		threat := Threat{Framework: t.required("framework")}
 		if tactic, ok := t.child("tactic"); ok {

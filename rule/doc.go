@@ -14,14 +14,24 @@
 // this version is loaded too, and [Rule.Runnable] says why it does not run.
 // [Lint] looks at sound rules for what probably is not meant.
 //
-// [Rule.Compile] and [CompileExceptions] turn the query, the filters and the
-// exceptions into conditions over events. What is done with the events that match
-// is not here but in package detect.
+// [Set.Compile] turns the query, the filters and the exceptions of every rule that
+// runs into conditions over events. What is done with the events that match is not
+// here but in package detect.
+//
+//	set, err := rule.Load(os.DirFS("rules"), ".")
+//	if err != nil {
+//		return err
+//	}
+//	for _, d := range set.Diagnostics {
+//		fmt.Print(d.Render())
+//	}
+//	rules, diags := set.Compile(ecs.NewCatalogue())
+//	rules[0].Query.Match(event)
 //
 // The package is pure: it reads through [io/fs], has no clock and no network. What
 // it returns is not changed afterwards and is safe for concurrent use.
 //
 // The fields of rules are documented at
 // https://www.elastic.co/docs/api/doc/kibana/group/endpoint-security-detections-api
-// and, with the formats and every code, in docs/reference/rules.md of this module.
+// and, with the formats, every code and each difference, in docs/rules.md.
 package rule

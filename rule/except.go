@@ -151,13 +151,9 @@ func (c *exceptionCompiler) operator(cond *conditions, e Entry, name string) (qu
 	f := cond.field(name)
 	switch e.Type {
 	case "match", "match_any":
-		return cond.is(f, e.Values, false)
+		return cond.oneOf(f, e.Values, false)
 	case "wildcard":
-		x, err := cond.like(f, e.Values[0], false)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		return x, nil
+		return cond.like(f, e.Values[0], false)
 	case "list":
 		return c.inList(f, e)
 	}

@@ -75,7 +75,7 @@ func decodeContainer(o object) (l ExceptionList, ok bool) {
 }
 
 // bookkeeping are keys of exported objects that have no effect here.
-var bookkeeping = []string{ //nolint:gochecknoglobals // a constant list
+var bookkeeping = []string{ //nolint:gochecknoglobals // a constant table
 	"id", "_version", "version", "meta", "tags", "os_types", "immutable", "tie_breaker_id",
 	"created_at", "created_by", "updated_at", "updated_by",
 }

@@ -29,6 +29,7 @@ func Lint(set *Set, cat *ecs.Catalogue) query.Diagnostics {
 		l.query()
 		l.fields()
 	}
+	out = excuse(set.Rules, out)
 	sortDiagnostics(out)
 	return out
 }
@@ -52,14 +53,31 @@ func (l *linter) info(code, path, message, hint string) {
 }
 
 func (l *linter) report(severity query.Severity, code, path, message, hint string) {
-	var at *node
-	if l.tree != nil && path != "" {
-		at = l.tree
-		for name := range strings.SplitSeq(path, ".") {
-			at = at.get(name)
+	l.reportAt(severity, code, l.find(path, ""), message, hint)
+}
+
+// find returns the value that a path of names leads to, or nil. Of a list it is the
+// element with that text, or with that field, if there is one.
+func (l *linter) find(path, text string) *node {
+	if l.tree == nil || path == "" {
+		return nil
+	}
+	at := l.tree
+	for name := range strings.SplitSeq(path, ".") {
+		at = at.get(name)
+	}
+	if at == nil || text == "" {
+		return at
+	}
+	for _, e := range at.list {
+		if e.kind == kindString && e.text == text {
+			return e
+		}
+		if f := e.get("field"); f != nil && f.text == text {
+			return f
 		}
 	}
-	l.reportAt(severity, code, at, message, hint)
+	return at
 }
 
 // reportAt reports at a value, or at the rule if the file does not have it.
@@ -135,19 +153,21 @@ func (l *linter) schedule() {
 
 // span writes a duration shortly.
 func span(d time.Duration) string {
-	switch {
-	case d != 0 && d%(24*time.Hour) == 0:
-		return fmt.Sprintf("%dd", d/(24*time.Hour))
-	case d != 0 && d%time.Hour == 0:
-		return fmt.Sprintf("%dh", d/time.Hour)
-	case d != 0 && d%time.Minute == 0:
-		return fmt.Sprintf("%dm", d/time.Minute)
+	if day := 24 * time.Hour; d != 0 && d%day == 0 {
+		return fmt.Sprintf("%dd", d/day)
 	}
-	return d.String()
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 // sessionFields hold a value that is new for each session of a role.
-var sessionFields = map[string]string{
+var sessionFields = map[string]string{ //nolint:gochecknoglobals // a constant table
 	"aws.cloudtrail.user_identity.arn": "the ARN of an assumed role ends in the session's name",
 	"user.id":                          "the id of an assumed role ends in the session's name",
 	"aws.cloudtrail.user_identity.access_key_id":                 "each session has an access key of its own",
@@ -161,15 +181,18 @@ var sessionFields = map[string]string{
 func (l *linter) grouping() {
 	for _, f := range l.NewTermsFields {
 		if why := sessionFields[f]; why != "" && l.sessionsMatch() {
-			l.warn("session-name-key", "new_terms_fields", f+" is new for each role session: "+why,
+			l.reportAt(query.Warning, "session-name-key", l.find("new_terms_fields", f), f+" is new for each role session: "+why,
 				"key on debut.principal, which is the role itself")
 		}
 	}
 	for _, f := range l.ThresholdFields {
 		if why := sessionFields[f]; why != "" && l.sessionsMatch() {
-			l.info("session-name-group", "threshold.field", f+" differs for each role session: "+why,
+			l.reportAt(query.Info, "session-name-group", l.find("threshold.field", f), f+" differs for each role session: "+why,
 				"group by debut.principal to count a role's sessions together")
 		}
+	}
+	if n := len(l.ThresholdFields); n > 5 {
+		l.warn("threshold-fields", "threshold.field", fmt.Sprintf("the threshold groups by %d fields; Kibana takes at most 5, and 3 before 9.2", n), "group by fewer fields")
 	}
 	if len(l.Cardinality) > 1 {
 		l.warn("second-cardinality", "threshold.cardinality", fmt.Sprintf("of %d cardinality conditions only the first counts", len(l.Cardinality)), "remove the others")
@@ -203,7 +226,7 @@ func (l *linter) suppression() {
 	}
 	for _, f := range s.GroupBy {
 		if why := sessionFields[f]; why != "" && l.sessionsMatch() {
-			l.info("session-name-group", "alert_suppression.group_by", f+" differs for each role session: "+why, "group by debut.principal")
+			l.reportAt(query.Info, "session-name-group", l.find("alert_suppression.group_by", f), f+" differs for each role session: "+why, "group by debut.principal")
 		}
 	}
 }

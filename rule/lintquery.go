@@ -36,9 +36,24 @@ func cloudTrail(more ...string) query.Known {
 // decide asks the query about events of CloudTrail with the given values.
 func (l *linter) decide(more ...string) query.Truth { return l.expr.Decide(cloudTrail(more...)) }
 
-// sessionsMatch reports whether events of assumed roles can match the query.
+// sessionsMatch reports whether the query can match events of role sessions with any
+// name: not if it asks for another type of identity, for long-term keys, for sessions
+// named in a certain way (an instance names its own i-…), or for calls that roles
+// cannot make.
 func (l *linter) sessionsMatch() bool {
-	return l.expr == nil || l.decide("aws.cloudtrail.user_identity.type", "AssumedRole") != query.False
+	if l.expr == nil {
+		return false
+	}
+	session := []string{
+		"aws.cloudtrail.user_identity.type", "AssumedRole",
+		"aws.cloudtrail.user_identity.access_key_id", "ASIA" + other,
+		"user.id", "AROA" + other + ":" + other,
+	}
+	if l.decide(session...) == query.False {
+		return false
+	}
+	actions := l.possible("event.action", l.literals()["event.action"], session...)
+	return len(actions) == 0 || slices.ContainsFunc(actions, func(a string) bool { return a != "GetFederationToken" && a != "GetSessionToken" })
 }
 
 // query looks for events that the query could match.
@@ -194,14 +209,17 @@ func (l *linter) fields() {
 	if l.TimestampOverride != "" {
 		add("timestamp_override", l.TimestampOverride)
 	}
+	if l.Type == ESQL || l.Type == MachineLearning { // their alerts have fields of their own
+		return
+	}
 	for _, u := range uses {
 		if f := l.cat.Resolve(u.field); !f.Known {
-			l.warn("unknown-field", u.path, "no event of CloudTrail has the field "+u.field, didYouMean(l.cat.Suggest(u.field)))
+			l.reportAt(query.Warning, "unknown-field", l.find(u.path, u.field), "no event of CloudTrail has the field "+u.field, didYouMean(l.cat.Suggest(u.field)))
 		}
 	}
 	for _, f := range l.InvestigationFields {
 		if !l.cat.Resolve(f).Known {
-			l.info("unknown-field", "investigation_fields.field_names", "no event of CloudTrail has the field "+f, didYouMean(l.cat.Suggest(f)))
+			l.reportAt(query.Info, "unknown-field", l.find("investigation_fields.field_names", f), "no event of CloudTrail has the field "+f, didYouMean(l.cat.Suggest(f)))
 		}
 	}
 	for _, f := range l.readFields() {

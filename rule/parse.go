@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/debutsec/debut/internal/rawjson"
@@ -79,7 +80,10 @@ func (f *File) readTOML(r *reporter) {
 		return
 	}
 	top := newObject(r, root, "")
-	metadata, _ := top.child("metadata")
+	metadata, ok := top.child("metadata")
+	if ok {
+		checkMetadata(metadata)
+	}
 	body, transform := top.get("rule"), top.get("transform")
 	list := top.get("exceptions")
 	switch {
@@ -97,6 +101,28 @@ func (f *File) readTOML(r *reporter) {
 		}
 	}
 	top.unknown()
+}
+
+// checkMetadata warns of metadata that is not what the repository's schema has. None
+// of it is of effect but maturity and, for exceptions, rule_ids.
+func checkMetadata(o object) {
+	warn := func(name, message, hint string) { o.reportAt(query.Warning, name, "bad-metadata", message, hint) }
+	for _, name := range []string{"creation_date", "updated_date", "deprecation_date"} {
+		v := o.get(name)
+		if v == nil {
+			continue
+		}
+		if _, err := time.Parse("2006/01/02", v.text); err != nil {
+			warn(name, fmt.Sprintf("is %q, not a date such as 2026/01/31", v.text), "")
+		}
+	}
+	maturities := []string{"", "development", "experimental", "beta", "production", "deprecated"}
+	if v := o.get("maturity"); v != nil && !slices.Contains(maturities, v.text) {
+		warn("maturity", fmt.Sprintf("is %q, not one of %s", v.text, strings.Join(maturities[1:], ", ")), "only deprecated has an effect: such a rule is not active")
+	}
+	o.ignore("integration", "min_stack_version", "min_stack_comments", "comments", "os_type_list", "query_schema_validation",
+		"bypass_bbr_timing", "promotion", "related_endpoint_rules", "extended", "list_name", "rule_ids", "rule_names")
+	o.unknown()
 }
 
 // addRule decodes one rule and puts it where it belongs.
@@ -187,11 +213,15 @@ func (e *exported) check(r *reporter) {
 		return
 	}
 	o := newObject(r, e.summary, "")
+	rules := "exported_rules_count"
+	if !o.n.has(rules) { // before exports held anything else
+		rules = "exported_count"
+	}
 	for _, c := range []struct {
 		name, what string
 		read       int
 	}{
-		{"exported_rules_count", "rules", e.rules},
+		{rules, "rules", e.rules},
 		{"exported_exception_list_count", "exception lists", e.lists},
 		{"exported_exception_list_item_count", "exception items", e.items},
 		{"exported_action_connector_count", "connectors", e.connects},
@@ -201,7 +231,7 @@ func (e *exported) check(r *reporter) {
 		}
 		if want := o.integer(c.name, 0, 0, maxCount); int(want) != c.read {
 			o.reportAt(query.Warning, c.name, "export-count",
-				fmt.Sprintf("says %d, but the file holds %d %s", want, c.read, c.what), "export the rules again, whole")
+				fmt.Sprintf("says %d %s, but the file holds %d", want, c.what, c.read), "export the rules again, whole")
 		}
 	}
 	for _, name := range []string{"missing_rules", "missing_exception_lists", "missing_exception_list_items", "missing_action_connections"} {
