@@ -30,14 +30,14 @@ func BenchmarkKnown(b *testing.B) {
 				return &detect.Hit{Group: group, ID: id, Time: t, Last: t}
 			}
 			for n := range known {
-				if err := f.Add(hit(uint64(n), base), keeper{1}); err != nil { //nolint:gosec // positive
+				if err := f.Add(hit(uint64(n), base), keeper{1}); err != nil {
 					b.Fatal(err)
 				}
 			}
 			n := uint64(0)
 			for b.Loop() {
 				n += 7919
-				if err := f.Add(hit(n%uint64(known), base.Add(time.Hour)), keeper{1}); err != nil { //nolint:gosec // positive
+				if err := f.Add(hit(n%uint64(known), base.Add(time.Hour)), keeper{1}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -51,7 +51,8 @@ type Failure struct {
 	Message string
 }
 
-func (f *Failure) Error() string {
+// String says which case it is and what it alerts on.
+func (f *Failure) String() string {
 	return fmt.Sprintf("%s: %s: %s", f.Case.File, f.Case.Why, f.Message)
 }
 
@@ -91,7 +92,7 @@ func (c *Case) run(ctx context.Context, e *detect.Engine, cat *ecs.Catalogue) (w
 		return nil, nil, err
 	}
 	id := cat.Resolve("event.id")
-	for f, err := range res.Found() {
+	for f, err := range res.Found() { //nolint:contextcheck // it reads what the run left in memory
 		if err != nil {
 			return nil, nil, fmt.Errorf("read an alert's event: %w", err)
 		}

@@ -96,7 +96,7 @@ func TestFailures(t *testing.T) {
 			t.Fatal(err)
 		}
 		failures, err := ruletest.Run(t.Context(), engine(t, cat, first), cat, cases)
-		if err != nil || len(failures) != 1 || !strings.Contains(failures[0].Error(), wrong) {
+		if err != nil || len(failures) != 1 || !strings.Contains(failures[0].String(), wrong) {
 			t.Errorf("%q: %v, %v", wrong, failures, err)
 		}
 	}
