@@ -49,11 +49,15 @@ func Space(b []byte, i int) int {
 // It is one loop over four places in the grammar and a stack of one bit a level: a
 // function that calls itself for each value takes half as long again.
 func Skip(b []byte, i int) (int, error) {
+	if i < len(b) && b[i] == '"' {
+		return SkipString(b, i)
+	}
 	var (
 		objects [MaxDepth / 64]uint64 // bit d: level d is an object
 		depth   int
 		object  bool // the innermost level is one
-		name    bool // the string at i is a member's name
+		isName  bool // the string at i is a member's name
+		err     error
 	)
 value:
 	if i >= len(b) {
@@ -81,7 +85,6 @@ value:
 		}
 		goto value
 	default:
-		var err error
 		if i, err = skipScalar(b, i); err != nil {
 			return i, err
 		}
@@ -95,39 +98,28 @@ member:
 	if b[i] != '"' {
 		return i, syntax(i, "expected a string")
 	}
-	name = true
+name:
+	i = nextSpecial(b, i+1)
+	if i+2 < len(b) && b[i] == '"' && b[i+1] == ':' && b[i+2] > ' ' { // nearly always
+		i += 2
+		goto value
+	}
+	isName = true
+	goto inText
 
 text:
-	for i++; ; {
-		for i+8 <= len(b) {
-			if m := special(binary.LittleEndian.Uint64(b[i:])); m != 0 {
-				i += bits.TrailingZeros64(m) >> 3
-				break
-			}
-			i += 8
-		}
-		if i >= len(b) {
-			return i, ErrTruncated
-		}
-		switch c := b[i]; {
-		case c == '"':
-			i++
-			goto behindText
-		case c == '\\':
-			var err error
-			if i, err = skipEscape(b, i); err != nil {
-				return i, err
-			}
-		case c < 0x20:
-			return i, syntax(i, "control character in a string")
-		default:
-			i++ // in the last seven bytes
-		}
+	i = nextSpecial(b, i+1)
+	if i+2 < len(b) && b[i] == '"' && b[i+1] == ',' && b[i+2] == '"' && object { // mostly
+		i += 2
+		goto name
 	}
 
-behindText:
-	if name {
-		name = false
+inText:
+	if i, err = closeString(b, i); err != nil {
+		return i, err
+	}
+	if isName {
+		isName = false
 		if i < len(b) && b[i] <= ' ' {
 			i = Space(b, i)
 		}
@@ -206,23 +198,27 @@ func SkipString(b []byte, i int) (int, error) {
 	if b[i] != '"' {
 		return i, syntax(i, "expected a string")
 	}
-	for i++; ; {
-		i = nextSpecial(b, i)
-		if i >= len(b) {
-			return i, ErrTruncated
-		}
-		switch b[i] {
-		case '"':
-			return i + 1, nil
-		case '\\':
-			var err error
-			if i, err = skipEscape(b, i); err != nil {
-				return i, err
-			}
-		default:
-			return i, syntax(i, "control character in a string")
-		}
+	i = nextSpecial(b, i+1)
+	if i < len(b) && b[i] == '"' {
+		return i + 1, nil
 	}
+	return closeString(b, i)
+}
+
+// closeString goes on inside a string from b[i], which nextSpecial has found, to
+// behind its end.
+func closeString(b []byte, i int) (int, error) {
+	for i < len(b) && b[i] != '"' {
+		var err error
+		if i, err = skipEscape(b, i); err != nil {
+			return i, err
+		}
+		i = nextSpecial(b, i)
+	}
+	if i >= len(b) {
+		return i, ErrTruncated
+	}
+	return i + 1, nil
 }
 
 // special returns a mask whose lowest bit that is set, divided by eight, is the first
@@ -242,10 +238,22 @@ const (
 
 // nextSpecial returns the index of the first byte of b at or after i that is a
 // quote, a backslash or a control character; len(b) if there is none.
+//
+// Four words a round are not to save work: each has a branch of its own, so the
+// processor learns how long which strings are.
 func nextSpecial(b []byte, i int) int {
-	for ; i+8 <= len(b); i += 8 {
-		if m := special(binary.LittleEndian.Uint64(b[i:])); m != 0 {
+	for ; i+32 <= len(b); i += 32 {
+		if m := special(load64(b, i)); m != 0 {
 			return i + bits.TrailingZeros64(m)>>3
+		}
+		if m := special(load64(b, i+8)); m != 0 {
+			return i + 8 + bits.TrailingZeros64(m)>>3
+		}
+		if m := special(load64(b, i+16)); m != 0 {
+			return i + 16 + bits.TrailingZeros64(m)>>3
+		}
+		if m := special(load64(b, i+24)); m != 0 {
+			return i + 24 + bits.TrailingZeros64(m)>>3
 		}
 	}
 	for ; i < len(b); i++ {
@@ -256,8 +264,19 @@ func nextSpecial(b []byte, i int) int {
 	return len(b)
 }
 
-// skipEscape checks the escape whose backslash is b[i].
+// load64 reads b[i:i+8], which must be in bounds: it is not checked, for a seventh of
+// the speed.
+func load64(b []byte, i int) uint64 {
+	p := unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), i) //nolint:gosec // audited: nextSpecial checks
+	return binary.LittleEndian.Uint64((*[8]byte)(p)[:])
+}
+
+// skipEscape checks the escape whose backslash is b[i]; anything else there is an
+// error.
 func skipEscape(b []byte, i int) (int, error) {
+	if b[i] != '\\' {
+		return i, syntax(i, "control character in a string")
+	}
 	if i++; i >= len(b) {
 		return i, ErrTruncated
 	}
