@@ -1,11 +1,16 @@
-// Package ruletest runs a rule's events: CloudTrail records that must make it fire,
-// and near-misses that must not.
+// Package ruletest runs the test events of rules: CloudTrail records that must make
+// a rule fire, and near-misses that must not, through everything that a scan does.
 //
-// The events of rules/aws/NAME.toml stand in rules/aws/NAME.events.txtar. Each section
-// of the archive is a case: "fires: WHY" or "silent: WHY", with records in any
-// container. A case runs alone, through the same pipeline as a scan. In a case that
-// fires, exactly the records whose eventID begins with "alert" must be alerted.
+// [Parse] reads the cases of a rule from a file, whose format rules/README.md
+// describes; [Runner.Run] runs them and says in [query.Diagnostics] what came out
+// otherwise, line by line.
 //
-//	cases, err := ruletest.Load("my_rule.events.txtar", data)
-//	failures, err := ruletest.Run(ctx, engine, cat, cases)
+//	suite, diags := ruletest.Parse("my_rule.events.txtar", data)
+//	results, err := runner.Run(ctx, compiled, suite)
+//	for _, r := range results {
+//		fmt.Println(r.Case.Name, r.Passed())
+//	}
+//
+// The package reads no files itself; running writes temporary ones only where a
+// case is larger than memory allows.
 package ruletest
