@@ -109,8 +109,10 @@ func TestAgreesWithPatterns(t *testing.T) {
 		"aws-sdk-go/1.41.4 (go1.18.3; linux; amd64) amazon-ssm-agent/":         true,
 		"aws-sdk-java/1.12.488 Linux/5.10.184-153.731.amzn2int.x86_64 OpenJDK": true,
 		"Boto3/1.26.165 Python/3.10.6 Windows/10 Botocore/1.29.165":            true,
+
 		"Go-http-client/2.0":                             true,
 		"aws-sdk-nodejs/2.1384.0 linux/v20.16.0 promise": true,
+
 		"S3Console/0.4, aws-internal/3 aws-sdk-java/1.12.488 Linux/5.10.184 java/8": true,
 	}
 	eachSharedAgent(t, func(original string) { agents[original] = true })
