@@ -96,6 +96,7 @@ type ruleSet struct {
 	engine    *detect.Engine
 	idle      []report.RuleLine // that do not run, with the reason
 	failed    query.Diagnostics // every error that kept a rule or an exception out
+	unapplied query.Diagnostics // warnings about exceptions that do not act
 }
 
 func loadRules(o ruleOptions) (*ruleSet, error) {
@@ -108,7 +109,13 @@ func loadRules(o ruleOptions) (*ruleSet, error) {
 		return nil, err
 	}
 	s := &ruleSet{set: set, catalogue: ecs.NewCatalogue()}
-	s.fail(set.Diagnostics)
+	compiled, diags := set.Compile(s.catalogue)
+	s.take(set.Diagnostics)
+	s.take(diags)
+	runs := make(map[*rule.Rule]rule.Compiled, len(compiled))
+	for _, c := range compiled {
+		runs[c.Rule] = c
+	}
 	var inputs []detect.Input
 	for _, r := range set.Rules {
 		line := lineOf(r)
@@ -122,10 +129,8 @@ func loadRules(o ruleOptions) (*ruleSet, error) {
 		case r.EnabledSet && !r.Enabled && !o.Disabled && !chosen[r]:
 			line.Reason = "disabled in its file (--disabled runs them too, --rule one)"
 		default:
-			in, diags := compileRule(set, r, s.catalogue)
-			s.fail(diags)
-			if in.Query != nil {
-				inputs = append(inputs, in)
+			if c, ok := runs[r]; ok {
+				inputs = append(inputs, input(c))
 				continue
 			}
 			line.Reason = "the query does not compile"
@@ -138,23 +143,24 @@ func loadRules(o ruleOptions) (*ruleSet, error) {
 	return s, nil
 }
 
-// compileRule compiles a rule with its exceptions. Query is nil if it has errors.
-func compileRule(set *rule.Set, r *rule.Rule, cat *ecs.Catalogue) (detect.Input, query.Diagnostics) {
-	in := detect.Input{Rule: r}
-	expr, diags := r.Compile(cat)
-	exceptions, more := set.CompileExceptions(r, cat)
-	diags = append(diags, more...)
-	in.Query = expr
-	for _, x := range exceptions {
-		in.Exceptions = append(in.Exceptions, detect.Exception{Expr: x.Expr, Expire: x.Expire, Name: x.Name})
+func input(c rule.Compiled) detect.Input {
+	in := detect.Input{Rule: c.Rule, Query: c.Query}
+	for _, x := range c.Exceptions {
+		in.Exceptions = append(in.Exceptions, detect.Exception(x))
 	}
-	return in, diags
+	return in
 }
 
-func (s *ruleSet) fail(diags query.Diagnostics) {
+// take keeps what a scan has to say before it begins.
+func (s *ruleSet) take(diags query.Diagnostics) {
 	for _, d := range diags {
-		if d.Severity == query.Error {
+		switch {
+		case d.Severity == query.Error:
 			s.failed = append(s.failed, d)
+		case d.Severity == query.Warning && slices.Contains([]string{
+			"exception-not-applied", "missing-value-list", "unattached-exception-list", "empty-exception-list", "unknown-rule",
+		}, d.Code):
+			s.unapplied = append(s.unapplied, d)
 		}
 	}
 }
@@ -207,13 +213,14 @@ func nearest(list []*rule.Rule, want string) string {
 // maxShown is how many diagnostics a scan prints before it begins.
 const maxShown = 10
 
-// complain prints what kept rules out, before a scan begins.
-func complain(env *Env, failed query.Diagnostics) {
-	for _, d := range failed[:min(len(failed), maxShown)] {
+// complain prints what kept rules or exceptions out, before a scan begins; one and
+// many name it.
+func complain(env *Env, diags query.Diagnostics, one, many string) {
+	for _, d := range diags[:min(len(diags), maxShown)] {
 		_, _ = io.WriteString(env.Stderr, d.Render()) // nobody to tell
 	}
-	if more := len(failed) - maxShown; more > 0 {
-		env.say("and %s in rule files; 'debut rules check' shows all\n", plural(int64(more), "more error", "more errors"))
+	if more := len(diags) - maxShown; more > 0 {
+		env.say("and %s; 'debut rules check' shows all\n", plural(int64(more), one, many))
 	}
 }
 

@@ -127,55 +127,16 @@ Exit codes: 0 every rule is sound, 1 there are errors, 2 wrong usage. A sound ru
 language that does not run yet is no error: it is named.`
 }
 
-// checkResult is the JSON of rules check.
-type checkResult struct {
-	Loaded      int               `json:"loaded"`
-	Runnable    int               `json:"runnable"`
-	Unsupported []unsupportedRule `json:"unsupported"`
-	Errors      []checkError      `json:"errors"`
-}
-
-type unsupportedRule struct {
-	RuleID   string `json:"rule_id"`
-	Name     string `json:"name"`
-	Type     string `json:"type"`
-	Language string `json:"language"`
-	Reason   string `json:"reason"`
-}
-
-type checkError struct {
-	File    string `json:"file"`
-	Line    int    `json:"line"`
-	RuleID  string `json:"rule_id"`
-	Message string `json:"message"`
-}
-
 // Run implements the command.
 func (c *RulesCheckCmd) Run(env *Env) error {
 	set, err := c.load()
 	if err != nil {
 		return err
 	}
-	cat := ecs.NewCatalogue()
-	diags := slices.Clone(set.Diagnostics)
-	res := checkResult{Unsupported: []unsupportedRule{}, Errors: []checkError{}}
-	for _, r := range set.Rules {
-		if ok, reason := r.Runnable(); !ok {
-			res.Loaded++
-			res.Unsupported = append(res.Unsupported, unsupportedRule{r.ID, r.Name, string(r.Type), r.Language, reason})
-			continue
-		}
-		in, more := compileRule(set, r, cat)
-		diags = append(diags, more...)
-		if in.Query != nil {
-			res.Loaded++
-			res.Runnable++
-		}
-	}
+	_, diags := set.Compile(ecs.NewCatalogue())
+	diags = slices.Concat(set.Diagnostics, diags)
 	byPlace(diags)
-	for _, d := range onlyErrors(diags) {
-		res.Errors = append(res.Errors, checkError{d.File, d.Line, d.RuleID, d.Message})
-	}
+	res := set.Check()
 	if c.Format == "json" {
 		err = writeJSON(env, res)
 	} else {
@@ -190,7 +151,7 @@ func (c *RulesCheckCmd) Run(env *Env) error {
 	return nil
 }
 
-func (c *RulesCheckCmd) table(env *Env, res *checkResult, diags query.Diagnostics) error {
+func (c *RulesCheckCmd) table(env *Env, res *rule.Check, diags query.Diagnostics) error {
 	var b bytes.Buffer
 	for _, d := range diags {
 		if d.Severity != query.Info {
@@ -295,15 +256,7 @@ func (c *RulesLintCmd) Run(env *Env) error {
 	if err != nil {
 		return err
 	}
-	cat := ecs.NewCatalogue()
-	diags := slices.Clone(set.Diagnostics)
-	for _, r := range set.Rules {
-		if ok, _ := r.Runnable(); ok {
-			_, more := compileRule(set, r, cat)
-			diags = append(diags, onlyErrors(more)...) // the linter has the warnings
-		}
-	}
-	diags = append(diags, rule.Lint(set, cat)...)
+	diags := slices.Concat(set.Diagnostics, rule.Lint(set, ecs.NewCatalogue()))
 	byPlace(diags)
 	counts := map[query.Severity]int64{}
 	lines := make([]lintLine, 0, len(diags))

@@ -146,7 +146,8 @@ func (c *ScanCmd) prepare(env *Env, clock time.Time) (*setup, error) {
 	}); err != nil {
 		return nil, err
 	}
-	complain(env, s.rules.failed)
+	complain(env, s.rules.failed, "more error in rule files", "more errors in rule files")
+	complain(env, s.rules.unapplied, "more warning about exceptions", "more warnings about exceptions")
 	if len(s.rules.engine.Rules) == 0 {
 		return nil, &ExitError{
 			Code: ExitUsage, Err: fmt.Errorf("no rule to run: %d loaded, none can or may run", len(s.rules.set.Rules)),
