@@ -4,6 +4,8 @@ import (
 	"os"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/debutsec/debut/ecs"
 	"github.com/debutsec/debut/query"
 	"github.com/debutsec/debut/rule"
@@ -33,6 +35,16 @@ func TestCorpus(t *testing.T) {
 	}
 	for _, d := range diags {
 		t.Log(d.Render())
+	}
+	// All of it has been looked at: rules that key on the ARN or id of a role session.
+	warned := make(map[string]int)
+	for _, d := range rule.Lint(set, ecs.NewCatalogue()) {
+		if d.Severity != query.Info {
+			warned[d.Code]++
+		}
+	}
+	if diff := cmp.Diff(map[string]int{"session-name-key": 9}, warned); diff != "" {
+		t.Errorf("lint (-want +got):\n%s", diff)
 	}
 	count := make(map[rule.Type]int)
 	runnable := 0

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/debutsec/debut/ecs"
 	"github.com/debutsec/debut/query"
 	"github.com/debutsec/debut/rule"
 )
@@ -43,6 +44,14 @@ func FuzzParse(f *testing.F) {
 			_, _ = r.Runnable()
 		}
 		set := rule.NewSet(file)
+		for _, d := range append(rule.Lint(set, ecs.NewCatalogue()), set.Diagnostics...) {
+			if d.Message == "" || d.Code == "" || d.Column > 0 && d.Width < 1 {
+				t.Errorf("bad diagnostic %+v", d)
+			}
+		}
+		if check := set.Check(); check.Loaded != len(set.Rules) || check.Runnable+len(check.Unsupported) != check.Loaded {
+			t.Errorf("%d rules, check says %+v", len(set.Rules), check)
+		}
 		for _, r := range set.Rules {
 			set.ExceptionsFor(r)
 		}

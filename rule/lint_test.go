@@ -153,6 +153,7 @@ func TestCodesAreDocumentedAndTested(t *testing.T) {
 	}
 	tested := codesOf(t, "testdata/*/*")
 	tested["unreadable-file"] = true // TestUnreadableFile
+	tested["file-too-large"] = true  // TestLargeFile
 	tested["not-runnable"] = true    // TestCompileWhatDoesNotRun
 	for code := range reported(t) {
 		if !documented[code] {
@@ -234,5 +235,47 @@ func TestUnreadableFile(t *testing.T) {
 	}
 	if _, err := rule.Load(fsys, "b.toml"); err == nil {
 		t.Error("a file that was asked for and cannot be read is no error")
+	}
+}
+
+// large is a file system whose files say that they are large.
+type large struct{ fstest.MapFS }
+
+type largeInfo struct{ fs.FileInfo }
+
+func (largeInfo) Size() int64 { return 1 << 40 }
+
+func (l large) Stat(name string) (fs.FileInfo, error) {
+	info, err := l.MapFS.Stat(name)
+	if err != nil || info.IsDir() {
+		return info, err
+	}
+	return largeInfo{info}, nil
+}
+
+func TestLargeFile(t *testing.T) {
+	t.Parallel()
+	set, err := rule.Load(large{fstest.MapFS{"a.toml": {Data: []byte(onBase(""))}}}, ".")
+	if err != nil || len(set.Rules) != 0 || len(set.Diagnostics) != 1 || set.Diagnostics[0].Code != "file-too-large" {
+		t.Errorf("%v: %v", err, set)
+	}
+}
+
+// Nesting does not exhaust the stack, whatever the format.
+func TestDeepNesting(t *testing.T) {
+	t.Parallel()
+	const n = 200_000
+	for name, text := range map[string]string{
+		"lists in JSON":     `{"a":` + strings.Repeat("[", n) + strings.Repeat("]", n) + "}",
+		"objects in JSON":   strings.Repeat(`{"a":`, n) + "1" + strings.Repeat("}", n),
+		"lists in TOML":     "a = " + strings.Repeat("[", n) + strings.Repeat("]", n),
+		"tables in TOML":    "a = " + strings.Repeat("{a=", n) + "1" + strings.Repeat("}", n),
+		"a key in TOML":     strings.Repeat("a.", n) + "a = 1",
+		"a header in TOML":  "[" + strings.Repeat("a.", n) + "a]",
+		"groups in a query": onBase(`query = "` + strings.Repeat("(", n/2) + `"`),
+	} {
+		if f := rule.Parse(name, []byte(text)); !f.Diagnostics.Failed() || len(f.Diagnostics) > 1 {
+			t.Errorf("%s: %d rules, %d diagnostics", name, len(f.Rules), len(f.Diagnostics))
+		}
 	}
 }

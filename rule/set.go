@@ -120,6 +120,10 @@ func (l *loader) source(s Source) error {
 	})
 }
 
+// maxFile is the size of the largest file that is read. All rules that Elastic ships
+// make an export of some 30 MB.
+const maxFile = 256 << 20
+
 // file reads one file. In a folder a file that holds nothing of ours is only
 // worth a warning; asked for by name it is an error.
 func (l *loader) file(fsys fs.FS, p, name string, asked bool) error {
@@ -137,6 +141,13 @@ func (l *loader) file(fsys fs.FS, p, name string, asked bool) error {
 			l.skipped = append(l.skipped, name)
 			return nil
 		}
+	}
+	if info, err := fs.Stat(fsys, p); err == nil && info.Size() > maxFile {
+		l.files = append(l.files, &File{Name: name, Diagnostics: query.Diagnostics{{
+			Severity: query.Error, Code: "file-too-large", File: name,
+			Message: fmt.Sprintf("the file has %d bytes; files of rules and value lists have %d at most", info.Size(), maxFile), Hint: "split it",
+		}}})
+		return nil
 	}
 	data, err := fs.ReadFile(fsys, p)
 	if err != nil {

@@ -2,6 +2,7 @@ package rule
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
@@ -24,7 +25,13 @@ func readTOML(r *reporter) *node {
 	table := root
 	t.p.Reset(r.src.data)
 	for t.p.NextExpression() {
-		switch e := t.p.Expression(); e.Kind {
+		e := t.p.Expression()
+		if deep := deepKey(e); deep != nil {
+			off := int(deep.Raw.Offset)
+			r.at(query.Error, "syntax", off, off+len(deep.Data), fmt.Sprintf("broken TOML: a key of more than %d names", maxKey), "")
+			return nil
+		}
+		switch e.Kind {
 		case unstable.Table:
 			table = t.table(root, e)
 		case unstable.ArrayTable:
@@ -59,6 +66,23 @@ func trimTOML(s string) string {
 		return s[6:]
 	}
 	return s
+}
+
+// maxKey is how many names a dotted key may have. Trees are walked recursively.
+const maxKey = 100
+
+// deepKey returns the name at which the key of a table or value becomes too long.
+func deepKey(e *unstable.Node) *unstable.Node {
+	if e.Kind != unstable.Table && e.Kind != unstable.ArrayTable && e.Kind != unstable.KeyValue {
+		return nil
+	}
+	n := 0
+	for it := e.Key(); it.Next(); {
+		if n++; n > maxKey {
+			return it.Node()
+		}
+	}
+	return nil
 }
 
 type tomlTree struct {
