@@ -12,12 +12,12 @@ var (
 	errDistance = &CorruptError{"a match from before the beginning"}
 )
 
-// codes decompresses the symbols of a block until it, the room or the input ends.
-func (d *Decoder) codes(c *cursor, buf []byte, end int) (int, error) {
+// inflate decompresses the symbols of a block until it, the room or the input ends.
+func (d *Decoder) inflate(c *cursor, buf []byte, end int) (int, error) {
 	floor := end - int(min(uint64(end), d.size)) // a match can reach back to here
-	end, done, err := d.fast(c, buf, end, floor)
+	end, done, err := d.codes.fast(c, buf, end, floor)
 	if !done && err == nil {
-		end, done, err = d.careful(c, buf, end, floor)
+		end, done, err = d.codes.careful(c, buf, end, floor)
 	}
 	if done {
 		d.next()
@@ -32,7 +32,7 @@ func (d *Decoder) codes(c *cursor, buf []byte, end int) (int, error) {
 // the next entry as early as it can, and takes up to three literals for one refill:
 // of at least 56 bits, two literals and a length take 42 at most, three literals 33,
 // and 11 must be left for the next look-up.
-func (d *Decoder) fast(c *cursor, buf []byte, end, floor int) (_ int, done bool, err error) {
+func (t *codes) fast(c *cursor, buf []byte, end, floor int) (_ int, done bool, err error) {
 	src, in, bitbuf, bits := c.src, c.in, c.bitbuf, c.bits
 	lastIn, lastEnd := len(src)-fastInput, len(buf)-Room
 	if in >= lastIn || end >= lastEnd {
@@ -41,34 +41,34 @@ func (d *Decoder) fast(c *cursor, buf []byte, end, floor int) (_ int, done bool,
 	bitbuf |= load64(src, in) << (bits & 63)
 	in += int(7 - bits>>3&7)
 	bits |= 56
-	e := d.litlen[bitbuf&litlenMask]
+	e := t.litlen[bitbuf&litlenMask]
 	for in < lastIn && end < lastEnd {
 		bitbuf >>= e.code()
 		bits -= uint(e) // above its lowest 6 bits, bits may hold anything
 		if e&isLiteral != 0 {
 			store(buf, end, byte(e>>16))
 			end++
-			e = d.litlen[bitbuf&litlenMask]
+			e = t.litlen[bitbuf&litlenMask]
 			bitbuf >>= e.code()
 			bits -= uint(e)
 			if e&isLiteral != 0 {
 				store(buf, end, byte(e>>16))
 				end++
-				e = d.litlen[bitbuf&litlenMask]
+				e = t.litlen[bitbuf&litlenMask]
 				bitbuf >>= e.code()
 				bits -= uint(e)
 			}
 		}
 		if e&(isLiteral|isExceptional) != 0 {
 			if e&isSubtable != 0 {
-				e = d.litlenSub[(uint64(e>>16)+bitbuf&(1<<e.extra()-1))&litlenSubMask]
+				e = t.litlenSub[(uint64(e>>16)+bitbuf&(1<<e.extra()-1))&litlenSubMask]
 				bitbuf >>= e.code()
 				bits -= uint(e)
 			}
 			if e&isLiteral != 0 {
 				store(buf, end, byte(e>>16))
 				end++
-				e = d.litlen[bitbuf&litlenMask]
+				e = t.litlen[bitbuf&litlenMask]
 				bitbuf |= load64(src, in) << (bits & 63)
 				in += int(7 - bits>>3&7)
 				bits |= 56
@@ -86,7 +86,7 @@ func (d *Decoder) fast(c *cursor, buf []byte, end, floor int) (_ int, done bool,
 		bits -= e.extra()
 
 		// At least 14 bits are left, a distance can take 28.
-		e = d.dist[bitbuf&distMask]
+		e = t.dist[bitbuf&distMask]
 		if bits&63 < 28 {
 			bitbuf |= load64(src, in) << (bits & 63)
 			in += int(7 - bits>>3&7)
@@ -96,7 +96,7 @@ func (d *Decoder) fast(c *cursor, buf []byte, end, floor int) (_ int, done bool,
 			if e&isSubtable != 0 {
 				bitbuf >>= e.code()
 				bits -= uint(e)
-				e = d.distSub[(uint64(e>>16)+bitbuf&(1<<e.extra()-1))&distSubMask]
+				e = t.distSub[(uint64(e>>16)+bitbuf&(1<<e.extra()-1))&distSubMask]
 			}
 			if e&isExceptional != 0 {
 				err = errSymbol
@@ -115,7 +115,7 @@ func (d *Decoder) fast(c *cursor, buf []byte, end, floor int) (_ int, done bool,
 		bitbuf |= load64(src, in) << (bits & 63)
 		in += int(7 - bits>>3&7)
 		bits |= 56
-		e = d.litlen[bitbuf&litlenMask]
+		e = t.litlen[bitbuf&litlenMask]
 		to, from := end+length, end-dist
 		for dist < 16 && end < to { // what repeats every dist bytes repeats every 2*dist
 			copy16(buf, end, from)
@@ -137,11 +137,11 @@ func (d *Decoder) fast(c *cursor, buf []byte, end, floor int) (_ int, done bool,
 
 // careful decompresses symbol by symbol and takes none, and no match, of which the
 // input does not hold all.
-func (d *Decoder) careful(c *cursor, buf []byte, end, floor int) (_ int, done bool, err error) {
+func (t *codes) careful(c *cursor, buf []byte, end, floor int) (_ int, done bool, err error) {
 	defer c.unread()
 	for len(buf)-end >= Room {
 		start := *c
-		e, length, err := c.symbol(d.litlen[:], d.litlenSub[:], litlenBits)
+		e, length, err := c.symbol(t.litlen[:], t.litlenSub[:], litlenBits)
 		switch {
 		case err != nil:
 			*c = start
@@ -153,7 +153,7 @@ func (d *Decoder) careful(c *cursor, buf []byte, end, floor int) (_ int, done bo
 		case e&isEnd != 0:
 			return end, true, nil
 		}
-		_, dist, err := c.symbol(d.dist[:], d.distSub[:], distBits)
+		_, dist, err := c.symbol(t.dist[:], t.distSub[:], distBits)
 		if err == nil && dist > end-floor {
 			err = errDistance
 		}

@@ -1,6 +1,10 @@
 package inflate
 
-import "math/bits"
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+)
 
 // Limits of the format.
 const (
@@ -42,6 +46,7 @@ const (
 	isEnd         entry = 1 << 14
 	isSubtable    entry = 1 << 13
 	noSymbol            = isExceptional
+	isRepeat      entry = 1 << 12 // of the precode: a run of the length before, not of zeros
 )
 
 // These read an entry. The masks also tell the compiler that a shift by so many
@@ -79,10 +84,47 @@ var symbols = func() (s struct { //nolint:gochecknoglobals // constant tables
 		base += 1 << extra
 	}
 	s.dist[30], s.dist[31] = noSymbol, noSymbol
-	for i := range s.precode {
-		s.precode[i] = entry(i) << 16
+	for i := range 16 {
+		s.precode[i] = isLiteral | entry(i)<<16
 	}
+	s.precode[16] = 3<<16 | 2<<8 | isRepeat
+	s.precode[17] = 3<<16 | 3<<8
+	s.precode[18] = 11<<16 | 7<<8
 	return s
+}()
+
+// codes are the tables of a block's two codes.
+type codes struct {
+	litlen    [litlenMask + 1]entry
+	litlenSub [litlenSubMask + 1]entry
+	dist      [distMask + 1]entry
+	distSub   [distSubMask + 1]entry
+}
+
+// build reports whether both codes are complete.
+func (t *codes) build(litlen, dist []uint8) bool {
+	return build(t.litlen[:], t.litlenSub[:], litlenBits, litlen, symbols.litlen[:]) &&
+		build(t.dist[:], t.distSub[:], distBits, dist, symbols.dist[:])
+}
+
+// fixed are the codes that the format fixes.
+var fixed = func() *codes { //nolint:gochecknoglobals // constant tables
+	var litlen [numLitlen]uint8
+	for i := range litlen {
+		switch {
+		case i < 144:
+			litlen[i] = 8
+		case i < 256:
+			litlen[i] = 9
+		case i < 280:
+			litlen[i] = 7
+		default:
+			litlen[i] = 8
+		}
+	}
+	t := new(codes)
+	t.build(litlen[:], bytes.Repeat([]byte{5}, numDist))
+	return t
 }()
 
 // build fills a table of 1<<mainBits entries, and its subtables, for the canonical
@@ -91,25 +133,31 @@ var symbols = func() (s struct { //nolint:gochecknoglobals // constant tables
 // single one of one bit.
 func build(table, sub []entry, mainBits int, lengths []uint8, symbols []entry) bool {
 	var count [maxCodeBits + 1]int
-	for _, n := range lengths {
-		count[n&maxCodeBits]++
+	for i := 0; i < len(lengths); i += 8 {
+		for _, n := range eight(lengths, i) {
+			count[n&maxCodeBits]++
+		}
 	}
-	var next [maxCodeBits + 2]int // where the symbols of a length go, sorted
-	space := 0                    // how many codes of this length are taken
+	// Sort the symbols by the lengths of their codes; those that have none go behind.
+	var next [maxCodeBits + 1]int
+	space := 0 // how many codes of this length are taken
+	used := 0
 	for n := 1; n <= maxCodeBits; n++ {
-		next[n+1] = next[n] + count[n]
+		next[n] = used
+		used += count[n]
 		if space = space<<1 + count[n]; space > 1<<n {
 			return false
 		}
 	}
+	next[0] = used
 	var sorted [numLitlen]uint16
-	for s, n := range lengths {
-		if n != 0 {
-			sorted[next[n]] = uint16(s)
+	for i := 0; i < len(lengths); i += 8 {
+		for k, n := range eight(lengths, i) {
+			n &= maxCodeBits
+			sorted[next[n]] = uint16(i + k)
 			next[n]++
 		}
 	}
-	used := next[maxCodeBits]
 	if space == 1<<maxCodeBits {
 		fill(table, sub, mainBits, sorted[:used], &count, symbols)
 		return true
@@ -122,6 +170,18 @@ func build(table, sub []entry, mainBits int, lengths []uint8, symbols []entry) b
 		table[i] = two[i&1]
 	}
 	return used == 0 || used == 1 && count[1] == 1
+}
+
+// eight returns eight of the lengths from i on, or fewer at their end; none if all
+// eight are zero, as most are.
+func eight(lengths []uint8, i int) []uint8 {
+	part := lengths[i:]
+	if len(part) >= 8 {
+		if part = part[:8]; binary.LittleEndian.Uint64(part) == 0 {
+			return nil
+		}
+	}
+	return part
 }
 
 // fill assigns the codes of a complete code. The first bit of a code is the lowest

@@ -34,7 +34,6 @@ func (e *CorruptError) Error() string { return e.Msg }
 type Decoder struct {
 	state  state
 	final  bool   // the current block is the last one
-	fixed  bool   // the tables hold the fixed codes
 	stored int    // bytes left of a stored block
 	size   uint64 // bytes of this member so far
 	crc    uint32 // of them
@@ -43,12 +42,10 @@ type Decoder struct {
 	bitbuf uint64
 	bits   uint
 
-	litlen    [litlenMask + 1]entry
-	litlenSub [litlenSubMask + 1]entry
-	dist      [distMask + 1]entry
-	distSub   [distSubMask + 1]entry
-	precode   [precodeMask + 1]entry
-	lengths   [numLitlen + numDist]uint8
+	codes   *codes // of the current block: own, or the fixed ones
+	own     codes
+	precode [precodeMask + 1]entry
+	lengths [numLitlen + numDist]uint8
 }
 
 // state is what comes next in the input.
@@ -91,7 +88,7 @@ func (d *Decoder) Append(dst, src []byte) (out []byte, n int, err error) {
 		case inStored:
 			end, err = d.copyStored(&c, buf, end)
 		case inCodes:
-			end, err = d.codes(&c, buf, end)
+			end, err = d.inflate(&c, buf, end)
 		case atHeader:
 			err = d.header(&c)
 		case atBlock:
@@ -184,13 +181,12 @@ func (d *Decoder) block(c *cursor) error {
 		}
 		d.state, d.stored = inStored, n
 	case 1:
-		d.useFixed()
-		d.state = inCodes
+		d.state, d.codes = inCodes, fixed
 	case 2:
 		if err := d.readCodes(c); err != nil {
 			return err
 		}
-		d.state = inCodes
+		d.state, d.codes = inCodes, &d.own
 	default:
 		return &CorruptError{"a block of an unknown type"}
 	}
@@ -219,39 +215,11 @@ func (d *Decoder) copyStored(c *cursor, buf []byte, end int) (int, error) {
 	return end, io.ErrShortBuffer
 }
 
-// useFixed builds the codes that the format fixes, unless they stand.
-func (d *Decoder) useFixed() {
-	if d.fixed {
-		return
-	}
-	lengths := d.lengths[:]
-	for i := range lengths {
-		switch {
-		case i < 144:
-			lengths[i] = 8
-		case i < 256:
-			lengths[i] = 9
-		case i < 280:
-			lengths[i] = 7
-		case i < numLitlen:
-			lengths[i] = 8
-		default:
-			lengths[i] = 5
-		}
-	}
-	d.buildCodes(lengths[:numLitlen], lengths[numLitlen:])
-	d.fixed = true
-}
-
-// buildCodes reports whether both codes are complete.
-func (d *Decoder) buildCodes(litlen, dist []uint8) bool {
-	d.fixed = false
-	return build(d.litlen[:], d.litlenSub[:], litlenBits, litlen, symbols.litlen[:]) &&
-		build(d.dist[:], d.distSub[:], distBits, dist, symbols.dist[:])
-}
-
 // precodeOrder is the order in which the lengths of the precode's codes are sent.
 var precodeOrder = [numPrecode]uint8{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15} //nolint:gochecknoglobals // a constant table
+
+// maxPrecode is how many bits a symbol of the precode takes at most.
+const maxPrecode = precodeBits + 7
 
 // readCodes reads the codes that a block begins with and builds their tables.
 func (d *Decoder) readCodes(c *cursor) error {
@@ -276,42 +244,43 @@ func (d *Decoder) readCodes(c *cursor) error {
 	}
 	lengths := d.lengths[:litlens+dists]
 	for i := 0; i < len(lengths); {
-		e, _, err := c.symbol(d.precode[:], nil, precodeBits)
-		if err != nil {
-			return err
+		if c.bits < maxPrecode {
+			c.refill()
 		}
-		s := int(e >> 16)
-		if s < 16 {
-			lengths[i] = uint8(s)
+		e := d.precode[c.bitbuf&precodeMask]
+		if c.bits < e.code() {
+			return io.ErrUnexpectedEOF
+		}
+		c.drop(e.code())
+		if e&isLiteral != 0 {
+			lengths[i] = uint8(e >> 16)
 			i++
 			continue
 		}
-		var repeated uint8
-		var run, extra int
-		switch s {
-		case 16:
+		if e&isExceptional != 0 {
+			return &CorruptError{"a code that stands for no code length"}
+		}
+		if c.bits < e.extra() {
+			return io.ErrUnexpectedEOF
+		}
+		run := e.value(c.bitbuf)
+		c.drop(e.extra())
+		var length uint8
+		if e&isRepeat != 0 {
 			if i == 0 {
 				return &CorruptError{"the first code length is a repetition"}
 			}
-			repeated, run, extra = lengths[i-1], 3, 2
-		case 17:
-			run, extra = 3, 3
-		default:
-			run, extra = 11, 7
+			length = lengths[i-1]
 		}
-		v, err := c.take(uint(extra))
-		if err != nil {
-			return err
-		}
-		if run += v; run > len(lengths)-i {
+		if run > len(lengths)-i {
 			return &CorruptError{"more code lengths than symbols"}
 		}
 		for range run {
-			lengths[i] = repeated
+			lengths[i] = length
 			i++
 		}
 	}
-	if !d.buildCodes(lengths[:litlens], lengths[litlens:]) {
+	if !d.own.build(lengths[:litlens], lengths[litlens:]) {
 		return &CorruptError{"the code of a block is not complete"}
 	}
 	return nil
