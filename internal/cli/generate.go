@@ -30,10 +30,10 @@ type GenerateCmd struct {
 
 // Help is shown below the flags.
 func (*GenerateCmd) Help() string {
-	return `The trail lies in DIR/AWSLogs, as in a bucket. DIR/.truth holds what is known about it: truth.ndjson
-(every first sight and every return, with the verdict), arrivals.ndjson (when each object is
-there to be read) and params.json, which is written last. The folder is hidden, so that a scan of
-DIR reads the logs only.
+	return `The trail lies in DIR/AWSLogs, as in a bucket; packed objects lie in DIR/packed. DIR/.truth holds
+what is known about it: truth.ndjson (every first sight and every return, with the verdict),
+arrivals.ndjson (when each object is there to be read) and params.json, which is written last. The
+folder is hidden, so that a scan of DIR reads the logs only.
 
 Examples:
   debut generate --records 10000 trail && debut scan trail

@@ -90,12 +90,21 @@ func (o *objects) write(b *batch) error {
 	return nil
 }
 
+// PackedDir is the folder of packed objects. What is in one can be of many days, so its
+// name must not look like CloudTrail's: who reads a trail leaves objects out by the day
+// in their names.
+const PackedDir = "packed"
+
 // key is the object's name: by its window, as CloudTrail does it.
 func (o *objects) key(b *batch) string {
 	at := o.a.cfg.at(b.window * slot)
 	region := o.a.regions[b.lane.region()]
 	s := stream(under(hash(o.a.cfg.Seed, forName, o.a.addr, uint64(b.lane), uint64(b.window)), uint64(b.part)))
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	if o.a.cfg.RecordsPerObject > 0 {
+		return fmt.Sprintf("%s/%s/%s/%s_%s_%s_%s.json.gz", PackedDir, o.a.id, region, o.a.id, region,
+			at.Format("20060102T1504Z"), text(&s, 16, alphabet))
+	}
 	return fmt.Sprintf("AWSLogs/%s/%s/CloudTrail/%s/%s/%s_CloudTrail_%s_%s_%s.json.gz", o.org, o.a.id, region,
 		at.Format("2006/01/02"), o.a.id, region, at.Format("20060102T1504Z"), text(&s, 16, alphabet))
 }

@@ -92,6 +92,9 @@ func TestPackingKeepsRecords(t *testing.T) {
 			if perObject > 0 && len(o.records) > perObject {
 				t.Fatalf("%s holds %d records", o.key, len(o.records))
 			}
+			if _, ok := cloudtrail.ParseKey(o.key); ok == (perObject > 0) {
+				t.Errorf("%s: a name like CloudTrail's, by whose day objects are left out: %t", o.key, ok)
+			}
 		})
 		if int64(len(all)) != sum.Records {
 			t.Errorf("%d records were counted, %d are there", sum.Records, len(all))

@@ -78,9 +78,14 @@ func trail(tb testing.TB, cfg generate.Config) (string, generate.Summary) {
 func readObjects(tb testing.TB, dir string, see func(object)) {
 	tb.Helper()
 	n := 0
-	err := filepath.WalkDir(filepath.Join(dir, "AWSLogs"), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || strings.Contains(path, "CloudTrail-Digest") {
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
 			return err
+		case d.IsDir() && d.Name() == generate.SideDir:
+			return fs.SkipDir
+		case d.IsDir(), strings.Contains(path, "CloudTrail-Digest"):
+			return nil
 		}
 		gz, err := os.ReadFile(path)
 		if err != nil {
