@@ -83,8 +83,8 @@ type Summary struct {
 	InBytes   int64 // as read
 }
 
-// add adds what was found inside a wrapper.
-func (s *Summary) add(o *Summary) {
+// Add adds what another input held.
+func (s *Summary) Add(o *Summary) {
 	s.Records += o.Records
 	s.Documents += o.Documents
 	s.Rejected += o.Rejected
@@ -92,6 +92,8 @@ func (s *Summary) add(o *Summary) {
 	s.Digests += o.Digests
 	s.Insights += o.Insights
 	s.Control += o.Control
+	s.Bytes += o.Bytes
+	s.InBytes += o.InBytes
 }
 
 // Decode reads one input to its end. The error is that of the visitor or of ctx;

@@ -99,7 +99,7 @@ func (s *scanner) text(text []byte, at int64, depth int) error {
 	}
 	child.window = window{ctx: s.ctx, buf: text, end: io.EOF}
 	err = child.run()
-	s.sum.add(&child.sum)
+	s.sum.Add(&child.sum)
 	return err
 }
 
@@ -115,7 +115,7 @@ func (s *scanner) compressed(data []byte, at int64, depth int) error {
 	child.d = s.d.inner
 	child.limits.Input = min(s.limits.Input, maxInside)
 	err = child.read(bytes.NewReader(data))
-	s.sum.add(&child.sum)
+	s.sum.Add(&child.sum)
 	return err
 }
 

@@ -139,7 +139,7 @@ func objects(texts ...string) iter.Seq2[pipeline.Object, error] {
 	return func(yield func(pipeline.Object, error) bool) {
 		for i, text := range texts {
 			o := pipeline.Object{
-				Name: fmt.Sprintf("object-%d", i), Size: int64(len(text)),
+				Name: fmt.Sprintf("object-%d", i),
 				Open: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil },
 			}
 			if !yield(o, nil) {

@@ -10,11 +10,9 @@ import (
 // An Object is one input that can be read from its beginning: a file, an object of
 // a bucket, standard input. Sources make them.
 type Object struct {
-	Name   string // as a user would name it
-	Size   int64  // bytes as stored; -1 if unknown
-	Key    cloudtrail.Key
-	HasKey bool // Name follows CloudTrail's key layout; Key says what it tells
-	Open   func() (io.ReadCloser, error)
+	Name string          // as a user would name it
+	Key  *cloudtrail.Key // what the name tells, if it follows CloudTrail's layout, else nil
+	Open func() (io.ReadCloser, error)
 }
 
 // A Failure is that something could not be listed. The listing goes on.

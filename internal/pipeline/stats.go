@@ -83,19 +83,6 @@ func (c *ProblemCount) example(p cloudtrail.Problem) {
 	c.Examples = c.Examples[:min(len(c.Examples), examples)]
 }
 
-// add adds what one object gave.
-func (s *Stats) add(o cloudtrail.Summary) {
-	s.Records += o.Records
-	s.Documents += o.Documents
-	s.Rejected += o.Rejected
-	s.Noted += o.Noted
-	s.Digests += o.Digests
-	s.Insights += o.Insights
-	s.Control += o.Control
-	s.Bytes += o.Bytes
-	s.InBytes += o.InBytes
-}
-
 // seen widens First and Last.
 func (s *Stats) seen(first, last time.Time) {
 	if s.First.IsZero() || first.Before(s.First) {
@@ -108,7 +95,7 @@ func (s *Stats) seen(first, last time.Time) {
 
 // merge adds what another worker counted.
 func (s *Stats) merge(o *Stats) {
-	s.add(o.Summary)
+	s.Add(&o.Summary)
 	s.Objects += o.Objects
 	s.Outside += o.Outside
 	if !o.First.IsZero() {

@@ -109,8 +109,8 @@ func (w *worker) object(ctx context.Context, o Object) error {
 	w.stats.Objects++
 	w.name = o.Name
 	broken, err := w.decode(ctx, o)
-	if broken && o.HasKey && !o.Key.Digest() {
-		w.coverage.fail(&o.Key)
+	if broken && o.Key != nil && !o.Key.Digest() {
+		w.coverage.fail(o.Key)
 	}
 	if p := w.cfg.Progress; p != nil {
 		p.Objects.Add(1)
@@ -136,7 +136,7 @@ func (w *worker) decode(ctx context.Context, o Object) (broken bool, err error) 
 		in = &countingReader{rc, &w.cfg.Progress.InBytes}
 	}
 	sum, err := w.decoder.Decode(ctx, o.Name, in, cloudtrail.Visitor{Record: w.record, Document: w.document, Problem: problem})
-	w.stats.add(sum)
+	w.stats.Add(&sum)
 	if p := w.cfg.Progress; p != nil {
 		p.Records.Add(sum.Records + sum.Documents)
 	}

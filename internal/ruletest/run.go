@@ -156,7 +156,7 @@ func (c *oneCase) alerts(ctx context.Context, records []Record) (map[string]int,
 func object(name string, data []byte) iter.Seq2[pipeline.Object, error] {
 	return func(yield func(pipeline.Object, error) bool) {
 		yield(pipeline.Object{
-			Name: name, Size: int64(len(data)),
+			Name: name,
 			Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil },
 		}, nil)
 	}

@@ -26,7 +26,7 @@
 //		if err != nil {
 //			return err // a *pipeline.Failure: the listing goes on if the loop does
 //		}
-//		fmt.Println(object.Name, object.Size)
+//		fmt.Println(object.Name)
 //	}
 //	fmt.Println(walk.Skipped())
 package files

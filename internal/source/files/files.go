@@ -117,7 +117,7 @@ func (w *Walk) path(path string) bool {
 	case err == nil && info.IsDir():
 		return w.folder(path)
 	case err == nil:
-		return w.named(path, info)
+		return w.named(path)
 	case strings.HasPrefix(path, "s3://"):
 		return w.fail(path, "s3-not-supported", "this version does not read buckets itself: "+
 			"copy the logs first, for example with `aws s3 sync %s logs/`, and scan the copy", path)
@@ -141,37 +141,31 @@ func (w *Walk) standardInput() bool {
 	}
 	w.stdin = true
 	in := w.opt.Stdin
-	return w.yield(pipeline.Object{Name: StdinName, Size: -1, Open: func() (io.ReadCloser, error) {
+	return w.yield(pipeline.Object{Name: StdinName, Open: func() (io.ReadCloser, error) {
 		return io.NopCloser(in), nil
 	}}, nil)
 }
 
 // named gives out a file that was named by itself: it is read whatever it is.
-func (w *Walk) named(path string, info fs.FileInfo) bool {
+func (w *Walk) named(path string) bool {
 	full := realPath(path)
 	if w.seen.has(full) || w.walked(full, false) {
 		return w.skip(NamedTwice)
 	}
 	w.seen.add(full)
-	size := info.Size()
-	if !info.Mode().IsRegular() {
-		size = -1
-	}
-	return w.give(path, full, size)
+	return w.give(path, keyOf(full))
 }
 
 // give gives out an object.
-func (w *Walk) give(path, full string, size int64) bool {
+func (w *Walk) give(path string, key *cloudtrail.Key) bool {
 	w.taken++
-	o := pipeline.Object{Name: path, Size: size, Open: func() (io.ReadCloser, error) {
+	return w.yield(pipeline.Object{Name: path, Key: key, Open: func() (io.ReadCloser, error) {
 		f, err := os.Open(path)
 		if err != nil {
 			return nil, reasonOf(err)
 		}
 		return f, nil
-	}}
-	o.Key, o.HasKey = cloudtrail.ParseKey(full)
-	return w.yield(o, nil)
+	}}, nil)
 }
 
 // folder walks a folder that a PATH names.
@@ -233,13 +227,14 @@ func (w *Walk) entry(path, full string, e fs.DirEntry) bool {
 		}
 		return w.walk(path, full)
 	case mode.IsRegular():
-		if reason := w.unwanted(full, false); reason != "" {
+		reason, key := w.unwanted(full, false)
+		switch {
+		case reason != "":
 			return w.skip(reason)
-		}
-		if w.seen.has(full) {
+		case w.seen.has(full):
 			return w.skip(NamedTwice)
 		}
-		return w.give(path, full, sizeOf(e))
+		return w.give(path, key)
 	case mode&fs.ModeSymlink != 0:
 		return w.link(path)
 	default:
@@ -265,14 +260,15 @@ func (w *Walk) link(path string) bool {
 	case !info.Mode().IsRegular():
 		return w.skip(SpecialFile)
 	}
-	if reason := w.unwanted(full, false); reason != "" {
+	reason, key := w.unwanted(full, false)
+	switch {
+	case reason != "":
 		return w.skip(reason)
-	}
-	if w.seen.has(full) || w.walked(full, false) {
+	case w.seen.has(full) || w.walked(full, false):
 		return w.skip(NamedTwice)
 	}
 	w.seen.add(full)
-	return w.give(path, full, info.Size())
+	return w.give(path, key)
 }
 
 // walked reports whether a folder that is walked whole leads to full: not so through
@@ -290,17 +286,10 @@ func (w *Walk) walked(full string, folder bool) bool {
 			return false
 		}
 		if at = parent; w.roots[at] {
-			return folder || w.unwanted(full, false) == ""
+			reason, _ := w.unwanted(full, false)
+			return folder || reason == ""
 		}
 	}
-}
-
-func sizeOf(e fs.DirEntry) int64 {
-	info, err := e.Info()
-	if err != nil {
-		return -1 // gone meanwhile: opening it will say so
-	}
-	return info.Size()
 }
 
 // realPath returns the one path of a file, without links.

@@ -8,25 +8,32 @@ import (
 	"github.com/debutsec/debut/cloudtrail"
 )
 
-// unwanted tells from a file's name why it is not to be read, or "". A matched name,
-// of a pattern, may be of any type.
-func (w *Walk) unwanted(full string, matched bool) string {
-	if key, ok := cloudtrail.ParseKey(full); ok {
-		switch {
-		case key.Digest():
-			return Digest
-		case !w.opt.From.IsZero() && key.Before(w.opt.From):
-			return BeforeFrom
-		case !w.opt.To.IsZero() && key.After(w.opt.To):
-			return AfterTo
-		}
-	} else if ofOtherService(full) {
-		return OtherLog
+// unwanted tells from a file's name why it is not to be read, or "", and what the name
+// tells else, nil if nothing. A matched name, of a pattern, may be of any type.
+func (w *Walk) unwanted(full string, matched bool) (reason string, key *cloudtrail.Key) {
+	key = keyOf(full)
+	switch {
+	case key == nil && ofOtherService(full):
+		return OtherLog, key
+	case key == nil:
+	case key.Digest():
+		return Digest, key
+	case !w.opt.From.IsZero() && key.Before(w.opt.From):
+		return BeforeFrom, key
+	case !w.opt.To.IsZero() && key.After(w.opt.To):
+		return AfterTo, key
 	}
 	if !matched && !isLog(filepath.Base(full)) {
-		return OtherName
+		return OtherName, key
 	}
-	return ""
+	return "", key
+}
+
+func keyOf(full string) *cloudtrail.Key {
+	if key, ok := cloudtrail.ParseKey(full); ok {
+		return &key
+	}
+	return nil
 }
 
 // ofOtherService reports whether a path is AWSLogs/[o-ORG/]ACCOUNT/SERVICE/… with a

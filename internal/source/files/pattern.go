@@ -125,15 +125,13 @@ func (w *Walk) try(p *pattern, path, full string, e fs.DirEntry, states uint64) 
 		if err != nil {
 			return !whole || w.fail(path, "broken-link", "a symbolic link that leads nowhere: %v", reasonOf(err))
 		}
-		return w.matched(p, path, realPath(path), info.Mode().Type(), info.Size(), next)
-	case mode.IsRegular() && whole:
-		return w.matched(p, path, full, mode, sizeOf(e), next)
+		return w.matched(p, path, realPath(path), info.Mode().Type(), next)
 	}
-	return w.matched(p, path, full, mode, 0, next)
+	return w.matched(p, path, full, mode, next)
 }
 
 // matched lists an entry that p matches in part or, with the final state, whole.
-func (w *Walk) matched(p *pattern, path, full string, mode fs.FileMode, size int64, states uint64) bool {
+func (w *Walk) matched(p *pattern, path, full string, mode fs.FileMode, states uint64) bool {
 	whole := states&(1<<len(p.elements)) != 0
 	switch {
 	case mode.IsDir() && whole:
@@ -149,14 +147,15 @@ func (w *Walk) matched(p *pattern, path, full string, mode fs.FileMode, size int
 	case !mode.IsRegular():
 		return w.skip(SpecialFile)
 	}
-	if reason := w.unwanted(full, true); reason != "" {
+	reason, key := w.unwanted(full, true)
+	switch {
+	case reason != "":
 		return w.skip(reason)
-	}
-	if w.seen.has(full) || w.walked(full, false) {
+	case w.seen.has(full) || w.walked(full, false):
 		return w.skip(NamedTwice)
 	}
 	if w.remember {
 		w.seen.add(full)
 	}
-	return w.give(path, full, size)
+	return w.give(path, key)
 }
