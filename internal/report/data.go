@@ -58,6 +58,7 @@ var columns = []struct { //nolint:gochecknoglobals // a constant table
 	{"withheld", func(a *alert.Alert) string { return strconv.FormatBool(a.Withheld) }},
 	{"event_id", func(a *alert.Alert) string { return a.EventID }},
 	{"alert_id", func(a *alert.Alert) string { return a.UUID }},
+	{"building_block", func(a *alert.Alert) string { return strconv.FormatBool(a.Rule.BuildingBlock) }},
 }
 
 // CSV writes every alert, withheld ones too, as a row under a header. A cell that a

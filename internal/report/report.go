@@ -81,11 +81,12 @@ type Options struct {
 	Width int // columns; 0: unlimited, nothing is cut
 }
 
-// notified yields the alerts that notify somebody: all but the withheld ones.
+// notified yields the alerts that notify somebody: all but the withheld ones and those
+// of building-block rules, which Elastic hides too (detection-engine §5.4).
 func (s *Scan) notified() iter.Seq2[*alert.Alert, error] {
 	return func(yield func(*alert.Alert, error) bool) {
 		for a, err := range s.Alerts {
-			if err == nil && a.Withheld {
+			if err == nil && (a.Withheld || a.Rule.BuildingBlock) {
 				continue
 			}
 			if !yield(a, err) || err != nil {

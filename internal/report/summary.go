@@ -284,6 +284,9 @@ func noteLines(s *Scan) []string {
 	if list := ruleTallies(s, func(r pipeline.RuleStats) int64 { return r.Suppressed }); len(list) > 0 {
 		lines = append(lines, plural(sum(list), "finding")+" suppressed, behind an alert of their group: "+names(list, 3))
 	}
+	if n := s.sums.blocks; n > 0 {
+		lines = append(lines, plural(n, "alert")+" of building-block rules, which are made to be joined and not shown; NDJSON and CSV have them all")
+	}
 	lines = append(lines, cappedLines(s)...)
 	if list := ruleTallies(s, func(r pipeline.RuleStats) int64 { return r.Excess }); len(list) > 0 {
 		lines = append(lines, plural(sum(list), "combination")+" over 10,000 of one event not looked at: "+names(list, 3))

@@ -9,6 +9,7 @@ import (
 // sums are what is counted of the alerts in one pass.
 type sums struct {
 	notified, withheld int64
+	blocks             int64    // of building-block rules: made to be joined, shown to nobody
 	severity           [4]int64 // of those that notify, by alert.SeverityRank
 
 	byRule, byPrincipal counts // of those that notify
@@ -36,6 +37,10 @@ func newSums() sums {
 
 func (s *sums) add(a *alert.Alert) {
 	rule, who := ruleName(a), principal(a)
+	if a.Rule.BuildingBlock {
+		s.blocks++
+		return
+	}
 	if a.Withheld {
 		s.withheld++
 		s.held.add(who)

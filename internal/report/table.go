@@ -81,6 +81,8 @@ func nothing(s *Scan) string {
 	switch {
 	case s.sums.withheld > 0:
 		text = "No alerts but withheld ones."
+	case s.sums.blocks > 0:
+		text = "No alerts but those of building-block rules."
 	case read == 0:
 		text += " Nothing was read: check the paths, and that they hold CloudTrail logs."
 	case ran == 0:
