@@ -38,6 +38,7 @@ func (c *ECSCmd) Run(env *Env) error {
 	if err != nil {
 		return err
 	}
+	defer closeEnricher(env, enricher)
 	out, err := openOutput(env, c.Output)
 	if err != nil {
 		return err
@@ -126,11 +127,20 @@ func (p *ecsPrinter) problem(pr cloudtrail.Problem) error {
 	return nil
 }
 
-// newEnricher opens the databases of --geoip.
-func newEnricher(geoip []string) (cloudtrail.Enricher, error) {
+// newEnricher opens the databases of --geoip. The caller closes it.
+func newEnricher(geoip []string) (*enrich.Enricher, error) {
 	e, err := enrich.New(enrich.Options{GeoIP: geoip})
 	if err != nil {
 		return nil, &ExitError{Code: ExitUsage, Err: err, Hint: "--geoip takes City, Country or ASN databases in MaxMind's .mmdb format"}
 	}
 	return e, nil
+}
+
+// closeEnricher lets go of the databases. What was found damaged in one while it was
+// used is absent from the events, and must be told.
+func closeEnricher(env *Env, e *enrich.Enricher) {
+	if err := e.Err(); err != nil {
+		env.say("warning: %s; places and networks in the damaged part are missing\n", err)
+	}
+	_ = e.Close() // only read from
 }

@@ -8,8 +8,8 @@ import (
 	"os"
 	"time"
 
-	"github.com/debutsec/debut/cloudtrail"
 	"github.com/debutsec/debut/internal/alert"
+	"github.com/debutsec/debut/internal/enrich"
 	"github.com/debutsec/debut/internal/pipeline"
 	"github.com/debutsec/debut/internal/report"
 	"github.com/debutsec/debut/internal/source/files"
@@ -55,6 +55,7 @@ func (c *ScanCmd) Run(env *Env) error {
 	if err != nil {
 		return err
 	}
+	defer closeEnricher(env, s.enricher)
 	out, err := openOutput(env, c.Output)
 	if err != nil {
 		return err
@@ -103,7 +104,7 @@ func (c *ScanCmd) Run(env *Env) error {
 // setup is what a scan needs before it reads a byte of the logs.
 type setup struct {
 	rules    *ruleSet
-	enricher cloudtrail.Enricher
+	enricher *enrich.Enricher
 	now      time.Time
 	from, to time.Time
 	learn    time.Duration
