@@ -282,7 +282,7 @@ func (b *bench) ruleCounts(ctx context.Context) error {
 		for _, id := range ids[:min(n, len(ids))] {
 			flags = append(flags, "--rule", id)
 		}
-		list = append(list, b.scan(fmt.Sprintf("%d rules", n), dir, flags...))
+		list = append(list, b.scan(fmt.Sprintf("rules: %d", n), dir, flags...))
 	}
 	if err := b.race(ctx, list...); err != nil {
 		return err
