@@ -2,6 +2,7 @@ package ecs
 
 import (
 	"encoding/hex"
+	"fmt"
 	"time"
 )
 
@@ -35,3 +36,17 @@ type ID [16]byte
 
 // String returns the ID in lower-case hexadecimal.
 func (id ID) String() string { return hex.EncodeToString(id[:]) }
+
+// MarshalText implements [encoding.TextMarshaler]: hexadecimal, as String.
+func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (id *ID) UnmarshalText(text []byte) error {
+	if len(text) != hex.EncodedLen(len(id)) {
+		return fmt.Errorf("an event id has %d hexadecimal digits, not %d", hex.EncodedLen(len(id)), len(text))
+	}
+	if _, err := hex.Decode(id[:], text); err != nil {
+		return fmt.Errorf("event id: %w", err)
+	}
+	return nil
+}
