@@ -112,3 +112,6 @@ func (s *Signal) CompareInstance(o *Signal) int {
 
 // SameInstance reports whether two signals are of one rule and suppression group.
 func (s *Signal) SameInstance(o *Signal) bool { return s.Rule == o.Rule && s.Instance == o.Instance }
+
+// Length is that of a bucket, in nanoseconds.
+func (s *Suppression) Length() int64 { return s.length }

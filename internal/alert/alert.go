@@ -153,6 +153,11 @@ func terms(r *detect.Rule, s *detect.Signal, ev ecs.Event) []Term {
 	return out
 }
 
+// UUID returns the UUID that the alert of a finding has, given the finding's event.
+func UUID(r *detect.Rule, h *detect.Hit, ev ecs.Event) string {
+	return uuid(r.Rule.ID, terms(r, &detect.Signal{Hit: *h}, ev), h.ID)
+}
+
 // uuid hashes length-prefixed parts, so that no two lists of parts run together.
 func uuid(ruleID string, terms []Term, event ecs.ID) string {
 	var b []byte

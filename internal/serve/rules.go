@@ -1,22 +1,23 @@
 package serve
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
+	"math"
 	"slices"
-	"time"
-
-	"github.com/go-json-experiment/json"
 
 	"github.com/debutsec/debut/detect"
+	"github.com/debutsec/debut/ecs"
 	"github.com/debutsec/debut/internal/store"
-	"github.com/debutsec/debut/rule"
 )
 
-// mapping is the version of what turns records into events. Memory made with another
-// one is made anew: a field that reads otherwise would make everything a debut.
-const mapping = 1
+// A Rule is one rule to run, with the name of what it remembers by.
+type Rule struct {
+	detect.Input
+	Fingerprint string // rule.Set.Fingerprint, and the version of what its fields come from
+}
+
+// minTime is before every event.
+const minTime = math.MinInt64
 
 // A ruleset is an engine, and what the store knows about its rules. It is immutable.
 type ruleset struct {
@@ -24,52 +25,39 @@ type ruleset struct {
 	number      []int32 // of the version of the rule, by index
 	start       []int64 // nanoseconds: findings of the rule that begin before are learned
 	suppression []*detect.Suppression
-	adopts      bool // findings look for alerts that another version of the rule made
+	// adopts: findings look for alerts that another version of the rule has made.
+	adopts bool
 }
 
-// index returns the index of the version of a rule, -1 if it is not in the set.
+func newRuleset(cat *ecs.Catalogue, rules []Rule, keys []store.RuleKey, start int64) (*ruleset, error) {
+	inputs := make([]detect.Input, len(rules))
+	for i := range rules {
+		inputs[i] = rules[i].Input
+	}
+	engine, err := detect.Compile(cat, inputs)
+	if err != nil {
+		return nil, fmt.Errorf("compile the rules: %w", err)
+	}
+	s := &ruleset{engine: engine}
+	for i := range rules {
+		s.number = append(s.number, keys[i].Number)
+		t0 := start
+		if !keys[i].Start.IsZero() {
+			t0 = max(t0, keys[i].Start.UnixNano())
+		}
+		s.start = append(s.start, t0)
+		s.suppression = append(s.suppression, engine.NewSuppression(int32(i), cat))
+	}
+	return s, nil
+}
+
+// index returns the index of a version of a rule, -1 if it is not in the set.
 func (s *ruleset) index(number int32) int { return slices.Index(s.number, number) }
 
-// fingerprint names what a rule remembers by: everything that decides which events
-// match and how they are grouped. Metadata may change without losing memory.
-func fingerprint(r *rule.Rule, exceptions []detect.Exception) (string, error) {
-	type exception struct {
-		Name   string
-		Expire time.Time
-		Text   string
+// interval is the rule's, in nanoseconds: the bucket of max_signals.
+func (s *ruleset) interval(i int) int64 {
+	if d := s.engine.Rules[i].Interval; d > 0 {
+		return int64(d)
 	}
-	content := struct {
-		Mapping                     int
-		Type                        rule.Type
-		Language, Query, Filters    string
-		NewTerms                    []string
-		History                     string
-		Threshold                   []string
-		Value                       int64
-		Cardinality                 []rule.Cardinality
-		From, To, Suppression       string
-		Interval                    time.Duration
-		Exceptions                  []exception
-	}{
-		Mapping: mapping, Type: r.Type, Language: r.Language, Query: r.QueryText(),
-		NewTerms: r.NewTermsFields, History: r.HistoryWindowStart,
-		Threshold: r.ThresholdFields, Value: r.ThresholdValue, Cardinality: r.Cardinality,
-		Suppression: fmt.Sprintf("%+v", r.Suppression), Filters: fmt.Sprintf("%s", r.Filters),
-	}
-	if r.Suppression != nil {
-		content.Suppression = fmt.Sprintf("%+v", *r.Suppression)
-		content.Interval = r.Interval
-	}
-	if r.Type == rule.Threshold {
-		content.From, content.To = r.From, r.To
-	}
-	for _, x := range exceptions {
-		content.Exceptions = append(content.Exceptions, exception{x.Name, x.Expire, fmt.Sprint(x.Expr)})
-	}
-	b, err := json.Marshal(content, json.Deterministic(true))
-	if err != nil {
-		return "", fmt.Errorf("fingerprint of rule %s: %w", r.ID, err)
-	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:16]), nil
+	return int64(defaultInterval)
 }

@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -87,3 +88,7 @@ type Expected struct {
 	Hour            time.Time // of delivery, as the object's name tells
 	By              string    // who says so: digest, listing, notification
 }
+
+// ErrBusy is the Outcome of an object that is being read by another delivery: what
+// becomes of it is not known yet, so ask again.
+var ErrBusy = errors.New("the object is being read already")

@@ -61,6 +61,7 @@ type Alert struct {
 	BuildingBlock bool      `json:"building_block,omitempty"`
 	Count         int64     `json:"count,omitempty"`      // events of a threshold
 	Suppressed    int64     `json:"suppressed,omitempty"` // findings behind it
+	Distinct      int64     `json:"distinct,omitempty"`
 	// JoinedInto is the handle of the alert that this one was joined into; Linked are
 	// handles of those that stand for the same finding.
 	JoinedInto string   `json:"joined_into,omitempty"`
@@ -68,10 +69,14 @@ type Alert struct {
 	// Windows are the maintenance windows that were active.
 	Windows []string `json:"windows,omitempty"`
 
+	// PrincipalID is the hash of Principal that detectors work with.
+	PrincipalID ecs.ID `json:"principal_id"`
 	// Rule is the number of the version of the rule, Group and EventID the finding.
-	Rule    int32  `json:"rule"`
-	Group   ecs.ID `json:"group"`
-	EventID ecs.ID `json:"event_id"`
+	Rule     int32  `json:"rule"`
+	Group    ecs.ID `json:"group"`
+	EventID  ecs.ID `json:"event_id"`
+	Content  uint64 `json:"content"`
+	Conflict bool   `json:"conflict,omitempty"`
 }
 
 // A Note is what a person wrote about an alert.

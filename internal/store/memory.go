@@ -36,6 +36,9 @@ type Finding struct {
 	// of [detect.Signal].
 	Instance      ecs.ID
 	SuppressedEnd int64
+	// Handle is that of the alert that stands for the finding; "": none does, since it
+	// was learned or another finding of its suppression group speaks.
+	Handle string
 }
 
 func encodeFinding(f *Finding) []byte {
@@ -54,14 +57,15 @@ func encodeFinding(f *Finding) []byte {
 	b = putInt(b, f.Last)
 	b = putUint(b, f.Content)
 	b = append(b, f.Principal[:]...)
-	if !f.Recurs && f.Count == 0 && f.Distinct == 0 && f.Instance == (ecs.ID{}) {
+	if !f.Recurs && f.Count == 0 && f.Distinct == 0 && f.Instance == (ecs.ID{}) && f.Handle == "" {
 		return b // nearly all: a combination seen for the first time
 	}
 	b = putInt(b, f.Previous)
 	b = putInt(b, f.Count)
 	b = putInt(b, f.Distinct)
 	b = append(b, f.Instance[:]...)
-	return putInt(b, f.SuppressedEnd)
+	b = putInt(b, f.SuppressedEnd)
+	return putText(b, f.Handle)
 }
 
 func decodeFinding(p Pair, f *Finding) error {
@@ -80,6 +84,7 @@ func decodeFinding(p Pair, f *Finding) error {
 	f.Last, f.Content, f.Principal = d.int(), d.uint(), d.id()
 	if len(d.b) > 0 {
 		f.Previous, f.Count, f.Distinct, f.Instance, f.SuppressedEnd = d.int(), d.int(), d.int(), d.id(), d.int()
+		f.Handle = d.string()
 	}
 	return d.err(Findings)
 }
@@ -99,6 +104,17 @@ func FindingsOf(tx Tx, rule int32, group ecs.ID) ([]Finding, error) {
 		out = append(out, f)
 	}
 	return out, nil
+}
+
+// GetFinding returns the finding that begins with a hit, nil if there is none.
+func GetFinding(tx Tx, h *detect.Hit) (*Finding, error) {
+	key := findingKey(h)
+	value, err := tx.Get(Findings, key)
+	if err != nil || value == nil {
+		return nil, err
+	}
+	var f Finding
+	return &f, decodeFinding(Pair{key, value}, &f)
 }
 
 // PutFinding stores a finding under its rule, group, time and ID.
