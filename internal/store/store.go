@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 )
 
@@ -25,8 +26,8 @@ type Tx interface {
 	// caller.
 	Get(t Table, key []byte) ([]byte, error)
 	// Put and Delete return ErrReadOnly in a View. The bytes may be reused
-	// afterwards. A key is 1 to 1,024 bytes long; deleting what is not there is no
-	// error.
+	// afterwards. A key is 1 to MaxKey bytes long, else the error of CheckKey is
+	// returned; deleting what is not there is no error.
 	Put(t Table, key, value []byte) error
 	Delete(t Table, key []byte) error
 	// Range yields the pairs with from ≤ key < to in rising order of bytes; a nil to
@@ -35,6 +36,17 @@ type Tx interface {
 	Range(t Table, from, to []byte) iter.Seq2[Pair, error]
 	// Reverse is Range in falling order.
 	Reverse(t Table, from, to []byte) iter.Seq2[Pair, error]
+}
+
+// MaxKey is how long a key may be, in bytes.
+const MaxKey = 1024
+
+// CheckKey returns an error, which wraps ErrKey, if key can be no key of a table.
+func CheckKey(key []byte) error {
+	if len(key) == 0 || len(key) > MaxKey {
+		return fmt.Errorf("%w: it has %d bytes, and must have 1 to %d", ErrKey, len(key), MaxKey)
+	}
+	return nil
 }
 
 // A Pair is one row of a table.
@@ -80,6 +92,9 @@ func (t Table) String() string { return tableNames[t] }
 var (
 	ErrNotFound = errors.New("not found")
 	ErrReadOnly = errors.New("the transaction only reads")
+	ErrKey      = errors.New("not a key")
+	// ErrClosed: the store was used after Close.
+	ErrClosed = errors.New("the store is closed")
 	// ErrInUse: another process has the data folder open.
 	ErrInUse = errors.New("in use by another process")
 	// ErrFormat: the store was written by a newer program, or is not one of ours.
