@@ -1,0 +1,226 @@
+package events
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/debutsec/debut/ecs"
+	"github.com/debutsec/debut/internal/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// memDB is a store.DB in memory. Like a real one it outlives the event store.
+type memDB struct {
+	mu     sync.Mutex
+	tables [store.NumTables]map[string][]byte
+	fail   error // of the next updates
+}
+
+func (db *memDB) View(_ context.Context, f func(store.Tx) error) error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return f(&memTx{db: db})
+}
+
+func (db *memDB) Update(_ context.Context, f func(store.Tx) error) error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	var before [store.NumTables]map[string][]byte
+	for i, t := range db.tables {
+		before[i] = maps.Clone(t)
+	}
+	err := f(&memTx{db: db, write: true})
+	if err == nil {
+		err = db.fail
+	}
+	if err != nil {
+		db.tables = before
+	}
+	return err
+}
+
+func (db *memDB) Close() error { return nil }
+
+// clone is what a copy of the data folder would hold.
+func (db *memDB) clone() *memDB {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	c := &memDB{}
+	for i, t := range db.tables {
+		c.tables[i] = maps.Clone(t)
+	}
+	return c
+}
+
+type memTx struct {
+	db    *memDB
+	write bool
+}
+
+func (tx *memTx) Get(t store.Table, key []byte) ([]byte, error) {
+	return bytes.Clone(tx.db.tables[t][string(key)]), nil
+}
+
+func (tx *memTx) Put(t store.Table, key, value []byte) error {
+	if !tx.write {
+		return store.ErrReadOnly
+	}
+	if tx.db.tables[t] == nil {
+		tx.db.tables[t] = map[string][]byte{}
+	}
+	tx.db.tables[t][string(key)] = bytes.Clone(value)
+	return nil
+}
+
+func (tx *memTx) Delete(t store.Table, key []byte) error {
+	if !tx.write {
+		return store.ErrReadOnly
+	}
+	delete(tx.db.tables[t], string(key))
+	return nil
+}
+
+func (tx *memTx) Range(t store.Table, from, to []byte) iter.Seq2[store.Pair, error] {
+	m := maps.Clone(tx.db.tables[t])
+	return func(yield func(store.Pair, error) bool) {
+		for _, k := range slices.Sorted(maps.Keys(m)) {
+			if k >= string(from) && (to == nil || k < string(to)) && !yield(store.Pair{Key: []byte(k), Value: bytes.Clone(m[k])}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (tx *memTx) Reverse(store.Table, []byte, []byte) iter.Seq2[store.Pair, error] {
+	panic("not needed")
+}
+
+// start is the time of the first record of tests.
+var start = time.Date(2025, 1, 6, 8, 0, 0, 0, time.UTC)
+
+// record makes a record whose event is the nth.
+func record(n int, t time.Time, extra string) store.Record {
+	id := fmt.Sprintf("00000000-0000-4000-8000-%012d", n)
+	raw := fmt.Sprintf(`{"eventVersion":"1.11","userIdentity":{"type":"IAMUser","arn":"arn:aws:iam::111122223333:user/u%d",`+
+		`"accountId":"111122223333","userName":"u%d"},"eventTime":"%s","eventSource":"ssm.amazonaws.com","eventName":"Action%d",`+
+		`"awsRegion":"eu-west-1","sourceIPAddress":"198.18.0.%d","eventID":"%s","recipientAccountId":"111122223333"%s}`,
+		n%7, n%7, t.Format(time.RFC3339), n%5, n%250, id, extra)
+	return store.Record{Kind: store.KindRecord, Time: t.UnixNano(), ID: ecs.HashID("111122223333", id), Raw: []byte(raw)}
+}
+
+func records(from, n int) []store.Record {
+	list := make([]store.Record, n)
+	for i := range list {
+		list[i] = record(from+i, start.Add(time.Duration(from+i)*time.Second), "")
+	}
+	return list
+}
+
+func encode(t testing.TB, records ...store.Record) store.Encoded {
+	t.Helper()
+	e, err := Encode(&store.Frame{Meta: []byte("from a test"), Records: records})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// logLines takes what a store tells.
+type logLines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logLines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logLines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+func (l *logLines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+func options(dir string, db store.DB) Options {
+	return Options{Dir: dir, DB: db, Now: func() time.Time { return start.Add(24 * time.Hour) }}
+}
+
+func open(t testing.TB, opt Options) *Store {
+	t.Helper()
+	s, err := Open(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func add(t testing.TB, s *Store, frames ...store.Encoded) []int64 {
+	t.Helper()
+	ends, err := s.Append(t.Context(), frames)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ends
+}
+
+// scanned returns the text of all events of a scan.
+func scanned(t testing.TB, s *Store, q store.Scan) []string {
+	t.Helper()
+	out := []string{}
+	for e, err := range s.Scan(t.Context(), q) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, string(e.Raw))
+	}
+	return out
+}
+
+// replayed returns the text of all records of the log.
+func replayed(t testing.TB, s *Store, from int64) []string {
+	t.Helper()
+	out := []string{}
+	for f, err := range s.Replay(t.Context(), from) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range f.Records {
+			out = append(out, string(r.Raw))
+		}
+	}
+	return out
+}
+
+func texts(records []store.Record) []string {
+	out := []string{}
+	for _, r := range records {
+		out = append(out, string(r.Raw))
+	}
+	return out
+}
+
+// byKey sorts records as a scan yields them.
+func byKey(list []store.Record) []store.Record {
+	list = slices.Clone(list)
+	slices.SortFunc(list, func(a, b store.Record) int { return compareKeys(a.Time, &a.ID, b.Time, &b.ID) })
+	return list
+}
+
+var errInjected = errors.New("injected")

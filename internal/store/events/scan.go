@@ -1,0 +1,136 @@
+package events
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"os"
+	"time"
+
+	"github.com/debutsec/debut/ecs"
+	"github.com/debutsec/debut/internal/store"
+	"github.com/debutsec/debut/query"
+)
+
+// Scan implements [store.Events]. Of an event's unequal copies those that match are
+// compared, and the one with the smallest hash is yielded.
+func (s *Store) Scan(ctx context.Context, q store.Scan) iter.Seq2[*store.Stored, error] {
+	return func(yield func(*store.Stored, error) bool) {
+		r := s.newReader(ctx, q)
+		defer r.release()
+		m := newMerger(r.parts(), q.Descending, false)
+		defer func() { _ = m.close() }() // only read from
+		maker := newEventMaker(s.opt.Catalogue, s.opt.Enricher)
+		var e entry
+		var out store.Stored
+		for n := 0; q.Limit == 0 || n < q.Limit; n++ {
+			ok, err := m.next(&e)
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err != nil {
+				yield(nil, fmt.Errorf("search the stored events: %w", err))
+				return
+			}
+			if !ok {
+				return
+			}
+			ev, err := maker.make(e.Kind, e.Raw)
+			if err != nil {
+				r.damaged("event "+e.ID.String(), err)
+				n--
+				continue
+			}
+			out = store.Stored{Record: e.Record, Event: ev, Ingested: ingestTime(e.ingested)}
+			if !yield(&out, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Find implements [store.Events].
+func (s *Store) Find(ctx context.Context, t time.Time, id ecs.ID) (*store.Stored, error) {
+	for e, err := range s.Scan(ctx, store.Scan{From: t, To: t.Add(1)}) {
+		if err != nil {
+			return nil, err
+		}
+		if e.ID == id {
+			return e, nil
+		}
+	}
+	return nil, fmt.Errorf("event %s of %s: %w", id, t.Format(time.RFC3339), store.ErrNotFound)
+}
+
+// A reader is one scan over a snapshot of the store.
+type reader struct {
+	s        *Store
+	ctx      context.Context //nolint:containedctx // that of one scan
+	match    query.Expr
+	from, to int64
+	falling  bool
+	maker    *eventMaker
+	log      []logPart
+	release  func()
+	damaged  func(name string, err error)
+}
+
+func (s *Store) newReader(ctx context.Context, q store.Scan) *reader {
+	r := &reader{s: s, ctx: ctx, match: q.Match, from: minTime, to: maxTime, falling: q.Descending}
+	r.maker = newEventMaker(s.opt.Catalogue, s.opt.Enricher)
+	if !q.From.IsZero() {
+		r.from = q.From.UnixNano()
+	}
+	if !q.To.IsZero() {
+		r.to = q.To.UnixNano()
+	}
+	r.damaged = func(name string, err error) {
+		s.damaged(name, err)
+		if q.Damaged != nil {
+			q.Damaged(name, err)
+		}
+	}
+	r.log, r.release = s.useLog(0)
+	return r
+}
+
+// parts returns what there is to read.
+func (r *reader) parts() []part {
+	var parts []part
+	for _, p := range r.log {
+		if p.min > p.max || p.min >= r.to || p.max < r.from {
+			continue
+		}
+		first := max(p.min, r.from)
+		if r.falling {
+			first = min(p.max, r.to)
+		}
+		parts = append(parts, part{first, func() (stream, error) { return r.openLog(p) }})
+	}
+	return parts
+}
+
+func (r *reader) openLog(p logPart) (stream, error) {
+	f, err := os.Open(p.path)
+	if err != nil {
+		r.damaged(p.path, err)
+		return nil, nil
+	}
+	keep := r.matches
+	if r.match == nil {
+		keep = nil
+	}
+	s, err := newLogStream(p.walker(f, 0, r.damaged), f, r.from, r.to, r.falling, keep)
+	if err != nil {
+		_ = f.Close() // only read from
+		r.damaged(p.path, err)
+		return nil, r.ctx.Err()
+	}
+	return s, nil
+}
+
+// matches reports whether a record is one that the scan wants.
+func (r *reader) matches(rec *store.Record) bool {
+	ev, err := r.maker.make(rec.Kind, rec.Raw)
+	return err == nil && r.match.Match(ev)
+}

@@ -1,0 +1,234 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/debutsec/debut/cloudtrail"
+	"github.com/debutsec/debut/ecs"
+	"github.com/debutsec/debut/internal/store"
+)
+
+// Options say where the events are and how they are read.
+type Options struct {
+	// Dir is the data folder. The log is in Dir/log, segments in Dir/segments. Only
+	// one process may have it open: whoever opens DB sees to that.
+	Dir string
+	DB  store.DB // lists the segments
+	// Catalogue is that of the queries to come; nil: a new one.
+	Catalogue *ecs.Catalogue
+	Enricher  cloudtrail.Enricher // may be nil
+	Now       func() time.Time
+	Log       *slog.Logger // nil: nobody is told
+
+	disk disk // of tests
+}
+
+// A Store is an event store on a disk. It implements [store.Events].
+type Store struct {
+	opt  Options
+	log  eventLog
+	slog *slog.Logger
+
+	mu     sync.Mutex // guards what follows, and every held
+	folded int64      // no frame before it is replayed again
+	hurt   map[string]error
+}
+
+var _ store.Events = (*Store)(nil)
+
+// A held file is removed when it is in use no more.
+type held struct {
+	users int
+	gone  bool
+}
+
+// Open opens the store in a folder, which it makes if there is none. What a crash
+// left half done is undone, and what is damaged is told to the log of opt; the rest
+// is served.
+func Open(opt Options) (*Store, error) {
+	if opt.Catalogue == nil {
+		opt.Catalogue = ecs.NewCatalogue()
+	}
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	if opt.disk == nil {
+		opt.disk = osDisk{}
+	}
+	if opt.Now == nil || opt.DB == nil || opt.Dir == "" {
+		return nil, errors.New("open the event store: Dir, DB and Now must be set")
+	}
+	s := &Store{opt: opt, slog: opt.Log, hurt: map[string]error{}}
+	s.log = eventLog{
+		dir: filepath.Join(opt.Dir, "log"), disk: opt.disk,
+		now:     func() int64 { return opt.Now().UnixNano() },
+		damaged: s.damaged,
+		notice:  s.slog.Warn,
+	}
+	if err := s.log.open(); err != nil {
+		return nil, errors.Join(err, s.log.close())
+	}
+	return s, nil
+}
+
+// damaged notes what cannot be read. It is told once.
+func (s *Store) damaged(name string, err error) {
+	const most = 1000
+	key := name + ": " + err.Error()
+	s.mu.Lock()
+	_, known := s.hurt[key]
+	if !known && len(s.hurt) < most {
+		s.hurt[key] = err
+	}
+	s.mu.Unlock()
+	if !known {
+		s.slog.Error("stored events cannot be read; the rest is served", "file", name, "error", err)
+	}
+}
+
+func noSpace(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
+
+// Append implements [store.Events]. After an error nothing more is taken until
+// [Store.Reopen].
+func (s *Store) Append(ctx context.Context, frames []store.Encoded) ([]int64, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err //nolint:wrapcheck // the caller's own
+	}
+	if len(frames) == 0 {
+		return nil, nil
+	}
+	return s.log.append(frames)
+}
+
+// Reopen makes the store take frames again after an append failed and the reason is
+// gone.
+func (s *Store) Reopen() error { return s.log.reopen() }
+
+// End implements [store.Events].
+func (s *Store) End() int64 {
+	s.log.mu.Lock()
+	defer s.log.mu.Unlock()
+	return s.log.end
+}
+
+// Folded implements [store.Events]. If the log ends before, it goes on there: frames
+// that were folded are lost, which is told.
+func (s *Store) Folded(before int64) {
+	s.mu.Lock()
+	s.folded = max(s.folded, before)
+	s.mu.Unlock()
+	end := s.End()
+	if end >= before {
+		return
+	}
+	s.damaged(s.log.dir, fmt.Errorf("%w: the log ends at offset %d, but it was stored and evaluated up to %d: files of it are missing or cut",
+		store.ErrDamaged, end, before))
+	if err := s.log.skip(before); err != nil {
+		s.slog.Error("the event log cannot go on behind what is missing", "error", err)
+	}
+}
+
+// Replay implements [store.Events]. Frames that are damaged are told to the log of
+// the options and left out.
+func (s *Store) Replay(ctx context.Context, from int64) iter.Seq2[store.Logged, error] {
+	return func(yield func(store.Logged, error) bool) {
+		files, release := s.useLog(from)
+		defer release()
+		var d decoder
+		for _, f := range files {
+			if !s.replay(ctx, f, from, &d, yield) {
+				return
+			}
+		}
+	}
+}
+
+// replay yields the frames of one file and reports whether to go on.
+func (s *Store) replay(ctx context.Context, f logPart, from int64, d *decoder, yield func(store.Logged, error) bool) bool {
+	file, err := os.Open(f.path)
+	if err != nil {
+		return yield(store.Logged{}, fmt.Errorf("replay the event log: %w", err))
+	}
+	defer func() { _ = file.Close() }() // only read from
+	w := f.walker(file, from, s.damaged)
+	for {
+		h, at, err := w.next()
+		if errors.Is(err, io.EOF) {
+			return true
+		}
+		var frame store.Frame
+		var b []byte
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil {
+			b, err = w.payload(&h, at)
+		}
+		if err != nil {
+			yield(store.Logged{}, fmt.Errorf("replay %s: %w", f.path, err))
+			return false
+		}
+		if frame, err = d.decode(&h, b); err != nil {
+			w.damaged(at, w.pos, err)
+			continue
+		}
+		if !yield(store.Logged{Frame: frame, End: w.pos}, nil) {
+			return false
+		}
+	}
+}
+
+// A logPart is a log file as it was at one moment.
+type logPart struct {
+	*logFile
+
+	logSums
+}
+
+// walker reads the frames from an offset on.
+func (p *logPart) walker(f io.ReaderAt, from int64, damaged func(string, error)) walker {
+	return walker{file: f, base: p.base, pos: max(p.base, from), end: p.logSums.end, damaged: func(from, to int64, err error) {
+		damaged(p.path, p.damage(from, to, err))
+	}}
+}
+
+// useLog returns the log files that reach beyond an offset. They stay until release is called.
+func (s *Store) useLog(from int64) (parts []logPart, release func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.log.mu.Lock()
+	defer s.log.mu.Unlock()
+	for _, f := range s.log.files {
+		if f.end > from {
+			f.users++
+			parts = append(parts, logPart{f, f.logSums})
+		}
+	}
+	return parts, sync.OnceFunc(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, p := range parts {
+			p.users--
+		}
+	})
+}
+
+// Close implements [store.Events].
+func (s *Store) Close() error {
+	s.log.write.Lock()
+	defer s.log.write.Unlock()
+	if s.log.failed == nil {
+		s.log.failed = errors.New("append to the event log: the store is closed")
+	}
+	return s.log.close()
+}
