@@ -199,6 +199,7 @@ func (a *applier) change(index int, old, found []store.Finding) error {
 	kept := make([]bool, len(old))
 	for i := range found {
 		f := &found[i]
+		handles := a.inherited(old, f)
 		j, same := slices.BinarySearchFunc(old, f, func(o store.Finding, f *store.Finding) int {
 			return cmp.Or(cmp.Compare(o.Time, f.Time), bytes.Compare(o.ID[:], f.ID[:]))
 		})
@@ -206,11 +207,10 @@ func (a *applier) change(index int, old, found []store.Finding) error {
 			o := &old[j]
 			kept[j] = true
 			f.Learned, f.Instance, f.Handle, f.SuppressedEnd = o.Learned, o.Instance, o.Handle, o.SuppressedEnd
-			if a.onlyGrown(index, o, f) {
+			if (len(handles) == 0 || len(handles) == 1 && handles[0] == o.Handle) && a.onlyGrown(index, o, f) {
 				continue
 			}
 		}
-		handles := a.inherited(old, f, j, same)
 		if !same {
 			f.Learned = a.learned(index, f, len(handles) > 0)
 		}
@@ -246,12 +246,11 @@ func (a *applier) onlyGrown(index int, old, f *store.Finding) bool {
 	return true
 }
 
-// inherited returns the alerts of earlier findings that f now covers.
-func (a *applier) inherited(old []store.Finding, f *store.Finding, at int, same bool) []string {
+// inherited returns the alerts of the findings before that f now covers.
+func (a *applier) inherited(old []store.Finding, f *store.Finding) []string {
 	var out []string
 	for j := range old {
-		o := &old[j]
-		if o.Handle != "" && (same && j == at || o.Time >= f.Time && o.Time <= f.Last) {
+		if o := &old[j]; o.Handle != "" && o.Time >= f.Time && o.Time <= f.Last {
 			out = append(out, o.Handle)
 		}
 	}

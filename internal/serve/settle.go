@@ -155,8 +155,12 @@ func (a *applier) stand(index int, s *detect.Signal, keeper *pending) (string, e
 		}
 	}
 	if keeper == nil {
+		unused, err := a.newHandle(made.UUID)
+		if err != nil {
+			return "", err
+		}
 		keeper = &pending{isNew: true, Alert: &store.Alert{
-			Handle: made.UUID, UUID: made.UUID, Created: a.now, Status: store.Open, Manual: a.work.manual,
+			Handle: unused, UUID: made.UUID, Created: a.now, Status: store.Open, Manual: a.work.manual,
 			Provisional: a.e.provisional.Load() && r.Folds() && !a.work.manual,
 		}}
 		keeper.tell = "new"
@@ -177,17 +181,35 @@ func (a *applier) existing(uuid string) (*pending, error) {
 		}
 	}
 	al, err := store.GetAlert(a.tx, uuid)
-	if err != nil || al == nil {
+	if err != nil || al == nil || al.UUID != uuid {
 		return nil, err
 	}
-	return a.load(al.Handle)
+	if p, err := a.load(al.Handle); err != nil || p.UUID == uuid {
+		return p, err
+	}
+	return nil, nil //nolint:nilnil // it has just moved on
+}
+
+// newHandle returns a handle that no alert has.
+func (a *applier) newHandle(uuid string) (string, error) {
+	for n := 0; ; n++ {
+		handle := store.NewHandle(uuid, n)
+		al, err := store.GetAlert(a.tx, handle)
+		if err != nil {
+			return "", err
+		}
+		if al == nil && a.alerts[handle] == nil {
+			return handle, nil
+		}
+	}
 }
 
 // upToDate reports whether an alert says what the signal does.
 func (a *applier) upToDate(index int, p *pending, s *detect.Signal) bool {
 	return p.EventID == s.ID && p.Group == s.Group && p.Time.UnixNano() == s.Time && p.Count == s.Count &&
-		p.Suppressed == s.Suppressed && p.Last.UnixNano() == s.Last && p.Content == s.Content && p.Conflict == s.Conflict &&
-		p.Distinct == s.Distinct && p.Rule == a.set.number[index]
+		p.Suppressed == s.Suppressed && p.SuppressedEnd == s.SuppressedEnd && p.Last.UnixNano() == s.Last && p.Content == s.Content && p.Conflict == s.Conflict &&
+		p.Distinct == s.Distinct && p.Rule == a.set.number[index] &&
+		p.PrincipalID == s.Principal && !p.Previous.IsZero() == s.Recurs && (!s.Recurs || p.Previous.UnixNano() == s.Previous)
 }
 
 // describe writes into the row what the made alert says.
@@ -224,9 +246,11 @@ func (a *applier) describe(p *pending, index int, s *detect.Signal, account, reg
 	words := m.Summary()
 	p.RuleID, p.RuleName, p.Type = m.Rule.ID, m.Name, string(m.Rule.Type)
 	p.Severity, p.RiskScore = m.Severity, m.RiskScore
+	p.Previous = m.Previous
 	p.Time, p.Last, p.Principal, p.Account, p.Region = m.Time, m.Last, m.Principal, account, region
 	p.Who, p.What, p.Where = words.Who, words.What, words.Where
 	p.Cold, p.BuildingBlock, p.Count, p.Distinct, p.Suppressed = m.Cold, m.Rule.BuildingBlock, s.Count, s.Distinct, s.Suppressed
+	p.SuppressedEnd = s.SuppressedEnd
 	p.Rule, p.Group, p.EventID, p.PrincipalID = a.set.number[index], s.Group, s.ID, s.Principal
 	p.Content, p.Conflict = s.Content, s.Conflict
 	a.touch(p.Rule, p.Time)

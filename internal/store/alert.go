@@ -3,6 +3,8 @@ package store
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"iter"
@@ -23,8 +25,8 @@ const (
 // An Alert is one row for ever: its handle, its workflow, and what a list shows of
 // it. The document is apart ([AlertDocument]).
 type Alert struct {
-	// Handle is the uuid that the alert was born with. UUID is that of its first event
-	// now; Former are those that it had in between.
+	// Handle never changes. UUID is that of the first event, and moves when an earlier
+	// one comes late; Former are those that it had before.
 	Handle string   `json:"handle"`
 	UUID   string   `json:"uuid"`
 	Former []string `json:"former,omitempty"`
@@ -35,8 +37,10 @@ type Alert struct {
 	Severity  string  `json:"severity"`
 	RiskScore float64 `json:"risk_score"`
 
-	Time      time.Time `json:"time"` // of the first event
-	Last      time.Time `json:"last"` // of the last one
+	Time time.Time `json:"time"` // of the first event
+	Last time.Time `json:"last"` // of the last one
+	// Previous is when the combination had last been seen before; zero: never.
+	Previous  time.Time `json:"previous,omitzero"`
 	Created   time.Time `json:"created"`
 	Updated   time.Time `json:"updated"`
 	Principal string    `json:"principal,omitempty"`
@@ -59,8 +63,9 @@ type Alert struct {
 	Provisional   bool      `json:"provisional,omitempty"` // its history window is still being read
 	Manual        bool      `json:"manual,omitempty"`      // of a backfill
 	BuildingBlock bool      `json:"building_block,omitempty"`
-	Count         int64     `json:"count,omitempty"`      // events of a threshold
-	Suppressed    int64     `json:"suppressed,omitempty"` // findings behind it
+	Count         int64     `json:"count,omitempty"`          // events of a threshold
+	Suppressed    int64     `json:"suppressed,omitempty"`     // findings behind it
+	SuppressedEnd int64     `json:"suppressed_end,omitempty"` // of the last of them, nanoseconds
 	Distinct      int64     `json:"distinct,omitempty"`
 	// JoinedInto is the handle of the alert that this one was joined into; Linked are
 	// handles of those that stand for the same finding.
@@ -222,8 +227,18 @@ func PutAlert(tx Tx, a *Alert) error {
 		err = cmp.Or(tx.Delete(AlertTimes, handleTime(old.Time, old.Handle)),
 			tx.Delete(AlertRules, ruleTime(old.RuleID, old.Time, old.Handle)))
 	}
-	for _, name := range append([]string{a.Handle, a.UUID}, a.Former...) {
+	for _, name := range []string{a.Handle, a.UUID} {
 		err = cmp.Or(err, tx.Put(AlertNames, []byte(name), []byte(a.Handle)))
+	}
+	for _, name := range a.Former {
+		// Another alert may have this uuid by now: then it is that one's.
+		var other []byte
+		if err == nil {
+			other, err = tx.Get(AlertNames, []byte(name))
+		}
+		if other == nil {
+			err = cmp.Or(err, tx.Put(AlertNames, []byte(name), []byte(a.Handle)))
+		}
 	}
 	return cmp.Or(err,
 		tx.Put(AlertTimes, handleTime(a.Time, a.Handle), []byte{}),
@@ -231,7 +246,14 @@ func PutAlert(tx Tx, a *Alert) error {
 		putJSON(tx, Alerts, []byte(a.Handle), a))
 }
 
-// GetAlert returns the alert that a uuid, present or former, names; nil if there is
+// NewHandle returns the handle for an alert that is born with a uuid. Another alert may
+// have been born with it and moved on, so n tells them apart, from 0 on.
+func NewHandle(uuid string, n int) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%d", uuid, n))
+	return hex.EncodeToString(sum[:16])
+}
+
+// GetAlert returns the alert that a handle or a uuid, present or former, names; nil if there is
 // none.
 func GetAlert(tx Tx, uuid string) (*Alert, error) {
 	handle, err := tx.Get(AlertNames, []byte(uuid))
