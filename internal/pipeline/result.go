@@ -30,8 +30,11 @@ type Result struct {
 type Found struct {
 	detect.Signal
 	Rule *detect.Rule
-	// Event is valid until the next Found.
-	Event ecs.Event
+	// Event is valid until the next Found, and so is Raw, its text: a CloudTrail record,
+	// or an ECS document if Document.
+	Event    ecs.Event
+	Raw      []byte
+	Document bool
 	// Coverage is the covered share of the history window of the event's account
 	// and region, 0 to 1, for new-terms rules; 1 for others. Cold: under 95 %.
 	Coverage float64
@@ -72,7 +75,7 @@ func (r *Result) Found() iter.Seq2[Found, error] {
 				return
 			}
 			if !ok || !yield(Found{
-				Signal: f.Signal, Rule: r.cfg.Engine.Rules[f.Hit.Rule], Event: ev,
+				Signal: f.Signal, Rule: r.cfg.Engine.Rules[f.Hit.Rule], Event: ev, Raw: l.raw, Document: l.kind == kindDocument,
 				Coverage: f.coverage, Cold: f.coverage < coldBelow,
 			}, nil) {
 				return
@@ -93,6 +96,8 @@ func (r *Result) coverage(rule int32, ev ecs.Event) float64 {
 type loader struct {
 	event  *cloudtrail.Event
 	record cloudtrail.Record
+	kind   byte // of what was loaded last, and its text
+	raw    []byte
 }
 
 // load returns the event of a record. It is valid until the next load.
@@ -101,6 +106,7 @@ func (l *loader) load(r *Result, ref detect.Ref) (ecs.Event, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.kind, l.raw = kind, raw
 	if kind == kindDocument {
 		ev, err := ecs.ParseJSON(r.cfg.Catalogue, raw)
 		if err != nil {

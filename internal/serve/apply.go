@@ -212,7 +212,11 @@ func (a *applier) change(index int, old, found []store.Finding) error {
 			}
 		}
 		if !same {
-			f.Learned = a.learned(index, f, len(handles) > 0)
+			learned, err := a.learned(index, f, handles)
+			if err != nil {
+				return err
+			}
+			f.Learned = learned
 		}
 		if err := a.settleFinding(index, f, same && old[j].Content == f.Content, handles); err != nil {
 			return err
@@ -257,17 +261,20 @@ func (a *applier) inherited(old []store.Finding, f *store.Finding) []string {
 	return out
 }
 
-// learned reports whether a finding began before the start of alerting. A version of
-// a rule that came into use later alerts from then on, but keeps the alerts that
-// another one has made.
-func (a *applier) learned(index int, f *store.Finding, inherits bool) bool {
-	if a.work.manual {
-		return false
+// learned reports whether a finding began before the start of alerting. A version of a
+// rule that came into use later alerts from then on, but keeps the alerts that another
+// one has made; and what a backfill has raised stays.
+func (a *applier) learned(index int, f *store.Finding, inherited []string) (bool, error) {
+	if len(inherited) == 0 {
+		return f.Time < a.set.start[index], nil
 	}
-	if inherits {
-		return f.Time < a.e.start
+	for _, handle := range inherited {
+		p, err := a.load(handle)
+		if err != nil || p.Manual {
+			return false, err
+		}
 	}
-	return f.Time < a.set.start[index]
+	return f.Time < a.e.start, nil
 }
 
 // settleFinding finds the suppression group of a finding and writes it; without one,
