@@ -166,3 +166,18 @@ func (c *Catalogue) Len() int {
 	defer c.mu.RUnlock()
 	return len(c.fields)
 }
+
+// Define gives a name that the mapping does not have a type, so that its values
+// compare as such: the fields of alerts, for one. A name that is there already is left
+// as it is. It returns the field.
+func (c *Catalogue) Define(name string, t Type) *Field {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f := c.byName[name]; f != nil {
+		return f
+	}
+	f := &Field{Name: name, Type: t, Known: true, Index: len(c.fields)}
+	c.byName[name] = f
+	c.fields = append(c.fields, f)
+	return f
+}
