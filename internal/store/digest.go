@@ -49,14 +49,15 @@ const (
 	maxDigestRules      = 200
 	maxDigestPrincipals = 20
 	maxDigestNotices    = 20
+	maxDigests          = 8 // that may stand in the way of what they do not speak for
 )
 
 // FoldMessages moves up to n messages that are due on the channel into its digest, and
 // returns the digest and how many it moved: into the one that is not sealed yet, or a
-// new one, which takes the place of the first message in the line. Digests are not
+// new one, which stands before the first message in the line. Digests are not
 // folded. With seal the digest may be sent afterwards and grows no more.
 func FoldMessages(tx Tx, channel string, now time.Time, n int, seal bool) (*Message, int, error) {
-	list, err := DueMessages(tx, channel, now, n+1) // one of them may be the open digest
+	list, err := DueMessages(tx, channel, now, n+maxDigests)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -95,11 +96,12 @@ func FoldMessages(tx Tx, channel string, now time.Time, n int, seal bool) (*Mess
 	return digest, len(list), nil
 }
 
-// newDigest queues an empty digest in the place of first.
+// newDigest queues an empty digest just before first, and before what is due at the
+// same instant, so that it is found again as long as it is open.
 func newDigest(tx Tx, first *Message) (*Message, error) {
 	m := &Message{
 		Channel: first.Channel, Kind: MessageDigest, State: MessageWaiting, Occasion: first.Key,
-		Created: first.Created, Due: first.Due, Digest: &Digest{Kinds: map[MessageKind]int64{}},
+		Created: first.Created, Due: first.Due.Add(-1), Digest: &Digest{Kinds: map[MessageKind]int64{}},
 	}
 	m.Key = messageKey(m)
 	if err := queueMessage(tx, m); err != nil {

@@ -141,10 +141,12 @@ type Notice struct {
 
 // Bounds of a message.
 const (
-	maxMessageSize  = 64 << 10
+	maxMessageSize  = 512 << 10 // more than what is bounded below can come to
 	maxChannelName  = 64
 	maxHandle       = 128
 	maxMessageError = 500 // bytes of LastError
+	maxMessageText  = 1 << 10
+	maxNoticeLines  = 40
 )
 
 // Enqueue queues m on m.Channel to be sent at now, or not before m.Due if that is
@@ -156,6 +158,7 @@ func Enqueue(tx Tx, m Message, now time.Time) (bool, error) {
 		return false, err
 	}
 	m.Key = messageKey(&m)
+	m.bound()
 	switch have, err := tx.Get(Outbox, keyKeyOf(m.Key)); {
 	case err != nil:
 		return false, fmt.Errorf("look a message up: %w", err)
@@ -173,6 +176,34 @@ func Enqueue(tx Tx, m Message, now time.Time) (bool, error) {
 		return true, tx.Put(Outbox, toldKey(m.Alert.Handle, m.Channel), sequenceKey(m.Sequence))
 	}
 	return true, nil
+}
+
+// bound shortens what logs and people wrote into m, and makes it UTF-8: nothing that an
+// attacker writes into a record may make a message that cannot be queued, or that is
+// too large to be sent.
+func (m *Message) bound() {
+	var texts []*string
+	if a := m.Alert; a != nil {
+		c := *a
+		m.Alert = &c
+		texts = append(texts, &c.UUID, &c.RuleID, &c.Rule, &c.Severity, &c.Principal, &c.Who, &c.What, &c.Where, &c.Link)
+	}
+	if n := m.Notice; n != nil {
+		c := *n
+		m.Notice = &c
+		if more := len(c.Lines) - maxNoticeLines; more > 0 {
+			c.Lines = append(slices.Clone(c.Lines[:maxNoticeLines]), fmt.Sprintf("and %d more lines", more))
+		}
+		c.Lines = slices.Clone(c.Lines)
+		for i := range c.Lines {
+			texts = append(texts, &c.Lines[i])
+		}
+		texts = append(texts, &c.Title, &c.RuleID, &c.Rule, &c.Severity, &c.Hint, &c.Link)
+	}
+	texts = append(texts, &m.Occasion)
+	for _, t := range texts {
+		*t = strings.ToValidUTF8(cutText(*t, maxMessageText), "\uFFFD")
+	}
 }
 
 // queueMessage gives m a sequence and writes it to the queue and to the keys.
@@ -286,7 +317,7 @@ func finishMessage(tx Tx, m *Message, state MessageState, reason string, now tim
 func (m *Message) done(tx Tx, state MessageState, reason string, now time.Time) error {
 	m.State, m.Done, m.Next = state, now.UTC(), time.Time{}
 	if reason != "" {
-		m.LastError = cutError(reason, maxMessageError)
+		m.LastError = strings.ToValidUTF8(cutText(reason, maxMessageError), "\uFFFD")
 	}
 	kind := byte(keySent)
 	if state == MessageDead {
@@ -305,7 +336,8 @@ func MarkFailed(tx Tx, m *Message, reason string, now, next time.Time, later boo
 		return err
 	}
 	m.Attempts++
-	m.LastError, m.Tried, m.Next = cutError(reason, maxMessageError), now.UTC(), next.UTC()
+	m.LastError = strings.ToValidUTF8(cutText(reason, maxMessageError), "\uFFFD")
+	m.Tried, m.Next = now.UTC(), next.UTC()
 	if later {
 		m.Due = m.Next
 		if err := tx.Delete(Outbox, old); err != nil {
@@ -476,8 +508,8 @@ func behindAll(prefix []byte) []byte {
 	return nil
 }
 
-// cutError shortens a text to at most n bytes of whole characters.
-func cutError(s string, n int) string {
+// cutText shortens a text to at most n bytes of whole characters.
+func cutText(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}

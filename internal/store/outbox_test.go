@@ -201,7 +201,6 @@ func TestOutboxRefuses(t *testing.T) {
 		`of kind "digest"`:              {Channel: "a", Kind: store.MessageDigest, Alert: &store.Snapshot{}},
 		`of kind ""`:                    {Channel: "a", Alert: &store.Snapshot{}},
 		"about an alert, or carries":    {Channel: "a", Kind: store.MessageHealth},
-		"the most":                      {Channel: "a", Kind: store.MessageHealth, Notice: &store.Notice{Title: strings.Repeat("x", 1<<17)}},
 		"an alert's handle has at most": {Channel: "a", Kind: store.MessageNew, Alert: &store.Snapshot{Handle: "a\x00"}},
 	} {
 		db := &tableDB{}
@@ -322,5 +321,52 @@ func TestDigestIsBounded(t *testing.T) {
 	}
 	if len(d.Digest.Rules) != 200 || len(d.Digest.Rules[1].Principals) > 20 {
 		t.Errorf("%d rules", len(d.Digest.Rules))
+	}
+}
+
+// What comes from a log makes no message that cannot be queued.
+func TestOutboxBoundsWhatLogsSay(t *testing.T) {
+	t.Parallel()
+	db := &tableDB{}
+	m := message("ops", "a")
+	m.Alert.Who = strings.Repeat("\xff<\x00", 1<<20)
+	m.Occasion = "\xfe"
+	who := m.Alert.Who
+	enqueue(t, db, m, start)
+	lines := make([]string, 1000)
+	for i := range lines {
+		lines[i] = strings.Repeat("ü", 1<<12)
+	}
+	enqueue(t, db, store.Message{Channel: "ops", Kind: store.MessageHealth, Notice: &store.Notice{Title: "x", Lines: lines}}, start)
+	list := due(t, db, "ops", start)
+	if len(list) != 2 || len(list[0].Alert.Who) > 4<<10 || len(list[1].Notice.Lines) != 41 || list[1].Notice.Lines[40] != "and 960 more lines" {
+		t.Fatalf("queued: %d", len(list))
+	}
+	if m.Alert.Who != who || len(lines[0]) != 1<<13 {
+		t.Error("what belongs to the caller was changed")
+	}
+	update(t, db, func(tx store.Tx) error { return store.MarkFailed(tx, &list[0], "\xff", start, start, false) })
+}
+
+// A crash between the parts of a large digest leaves it open, at the head of the line.
+func TestDigestOfOneInstant(t *testing.T) {
+	t.Parallel()
+	db := &tableDB{}
+	for i := range 30 {
+		enqueue(t, db, message("ops", fmt.Sprintf("a%d", i)), start)
+	}
+	var sequences []uint64
+	for range 4 {
+		update(t, db, func(tx store.Tx) error {
+			d, _, err := store.FoldMessages(tx, "ops", start, 7, false)
+			sequences = append(sequences, d.Sequence)
+			return err
+		})
+	}
+	if len(slices.Compact(sequences)) != 1 {
+		t.Fatalf("several digests: %v", sequences)
+	}
+	if list := due(t, db, "ops", start); len(list) != 3 || list[0].Kind != store.MessageDigest || list[0].Digest.Count != 28 {
+		t.Fatalf("due: %s", handles(list))
 	}
 }
