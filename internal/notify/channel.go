@@ -178,7 +178,7 @@ type Router struct{ routes []route }
 func NewRouter(channels []Channel) *Router {
 	r := &Router{}
 	for _, c := range channels {
-		to := route{channel: c.Name, severity: max(0, alert.SeverityRank(c.Severity)), kinds: slices.Clone(c.Kinds)}
+		to := route{channel: c.Name, severity: alert.SeverityRank(c.Severity), kinds: slices.Clone(c.Kinds)}
 		for _, p := range c.Rules {
 			to.rules = append(to.rules, query.ParseWildcard(p, true))
 		}

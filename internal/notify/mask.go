@@ -14,7 +14,7 @@ import (
 const maxAnswer = 300
 
 // A masker takes the secrets of a channel out of texts that are shown.
-type masker []string
+type masker struct{ pieces *strings.Replacer }
 
 // minMasked is the shortest part of a URL that counts as a secret; shorter ones would
 // take pieces out of ordinary words.
@@ -49,7 +49,11 @@ func newMasker(rawURL string, host bool, secrets ...string) masker {
 	}
 	pieces = slices.DeleteFunc(pieces, func(p string) bool { return len(p) < minMasked })
 	slices.SortFunc(pieces, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
-	return slices.Compact(pieces)
+	pairs := make([]string, 0, 2*len(pieces))
+	for _, p := range slices.Compact(pieces) { // the longest first
+		pairs = append(pairs, p, masked)
+	}
+	return masker{strings.NewReplacer(pairs...)}
 }
 
 // address is a URL in an error: what follows its host may be a token.
@@ -64,9 +68,7 @@ func (m masker) clean(s string) string {
 		}
 		return masked
 	})
-	for _, p := range m {
-		s = strings.ReplaceAll(s, p, masked)
-	}
+	s = m.pieces.Replace(s)
 	return clip(report.Safe(strings.Join(strings.Fields(s), " ")), maxAnswer)
 }
 

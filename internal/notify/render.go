@@ -16,7 +16,9 @@ import (
 // take less say so in their [service].
 const (
 	maxTitle     = 150
+	maxEscaped   = 210 // of a title
 	maxValue     = 200
+	maxBrief     = 60
 	maxText      = 1800
 	digestRules  = 12
 	digestWho    = 3
@@ -44,8 +46,13 @@ const (
 )
 
 // value writes a text from outside.
-func (d dialect) value(s string) string {
-	s = clip(report.Safe(s), maxValue)
+func (d dialect) value(s string) string { return d.upTo(s, maxValue) }
+
+// brief is value where several stand in a line.
+func (d dialect) brief(s string) string { return d.upTo(s, maxBrief) }
+
+func (d dialect) upTo(s string, n int) string {
+	s = clip(report.Safe(s), n)
 	if s == "" {
 		return ""
 	}
@@ -55,26 +62,34 @@ func (d dialect) value(s string) string {
 	case slackText:
 		s = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "`", "'").Replace(s)
 		return "`" + s + "`"
-	case escaped:
-		return escapeMarkdown(defuse(s), true)
-	case plainText:
+	case plainText, escaped:
 	}
-	return strings.ReplaceAll(defuse(s), "<at", "‹at") // Lark's mentions are tags
+	return d.escape(s)
 }
 
-// title writes a text from outside where code spans are not to be had.
+// title writes a text from outside where code spans are not to be had, and where
+// Discord and Pushover take 250 characters in all.
 func (d dialect) title(s string) string {
-	s = clip(report.Safe(s), maxTitle)
+	s = report.Safe(s)
+	for n := maxTitle; ; n /= 2 { // what is escaped grows
+		if out := d.escape(clip(s, n)); len(out) <= maxEscaped || n == 0 {
+			return out
+		}
+	}
+}
+
+func (d dialect) escape(s string) string {
+	s = defuse(s)
 	switch d {
 	case slackText:
-		return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(defuse(s))
+		return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(s)
 	case codeSpans:
-		return escapeMarkdown(defuse(s), false)
+		return escapeMarkdown(s, false)
 	case escaped:
-		return escapeMarkdown(defuse(s), true)
+		return escapeMarkdown(s, true)
 	case plainText:
 	}
-	return strings.ReplaceAll(defuse(s), "<at", "‹at")
+	return strings.ReplaceAll(s, "<at", "‹at") // Lark's mentions are tags
 }
 
 // defuse makes addresses no links and mentions no mentions. What looks like an e-mail
@@ -187,14 +202,22 @@ func (p *page) then(command, link string) {
 	}
 }
 
-// text returns everything in at most limit bytes.
+// text returns everything in at most limit bytes. What is too much is left out by the
+// line: half a line could be half a code span, and what is in it come to life.
 func (p *page) text(limit int) string {
+	const more = "…\n"
 	end := strings.Join(p.next, "\n")
-	body := strings.TrimSuffix(p.String(), "\n")
-	if body != "" && end != "" {
-		end = "\n" + end
+	room := limit - len(end) - len(more)
+	var b strings.Builder
+	for line := range strings.Lines(p.String()) {
+		if b.Len()+len(line) > room {
+			b.WriteString(more)
+			break
+		}
+		b.WriteString(line)
 	}
-	return clip(body, limit-len(end)) + end
+	b.WriteString(end)
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 func renderAlert(kind store.MessageKind, a *store.Snapshot, d dialect, limit int) rendered {
@@ -279,7 +302,7 @@ func renderDigest(g *store.Digest, d dialect, limit int) rendered {
 			p.WriteString("and " + counted(sum(weighed[i:])+g.MoreRules, "message", "messages") + " of other rules\n")
 			break
 		}
-		p.WriteString(strconv.FormatInt(r.Count, 10) + " × [" + severityWord(r.Severity) + "] " + d.value(r.Rule) + principals(&r, d) + "\n")
+		p.WriteString(strconv.FormatInt(r.Count, 10) + " × [" + severityWord(r.Severity) + "] " + d.brief(r.Rule) + principals(&r, d) + "\n")
 	}
 	if len(weighed) <= digestRules && g.MoreRules > 0 {
 		p.WriteString("and " + counted(g.MoreRules, "message", "messages") + " of other rules\n")
@@ -307,7 +330,7 @@ func principals(r *store.DigestRule, d dialect) string {
 			more += p.Count
 			continue
 		}
-		who := d.value(p.Who)
+		who := d.brief(p.Who)
 		if who == "" {
 			who = "nobody named"
 		}

@@ -295,22 +295,23 @@ func TestTooOldIsGivenUpAndShown(t *testing.T) {
 		b.channels["hook"].fault = func(time.Time, *store.Message) error { return &sendError{text: "down for good"} }
 		b.alert(store.MessageNew, "a")
 		b.options.Channels = b.options.Channels[:1] // the other is configured no more
-		b.run(6*24*time.Hour, nil)
+		b.options.MaxAge = 24 * time.Hour
+		b.run(20*time.Hour, nil)
 		if n := len(b.list(store.MessageWaiting)); n != 2 {
-			t.Fatalf("%d wait after six days", n)
+			t.Fatalf("%d wait after twenty hours", n)
 		}
 		if !strings.Contains(b.log.String(), "channel that is not configured") {
 			t.Error("nobody is told of messages for a channel that is gone")
 		}
-		b.run(48*time.Hour, nil)
+		b.run(10*time.Hour, nil)
 		dead := b.list(store.MessageDead)
 		if len(dead) != 2 || len(b.list(store.MessageWaiting)) != 0 {
 			t.Fatalf("%d dead", len(dead))
 		}
 		for _, m := range dead {
-			want := "given up after 168h0m0s; the last error: down for good"
+			want := "given up after 24h0m0s; the last error: down for good"
 			if m.Channel == "gone" {
-				want = "given up after 168h0m0s; the last error: it was never tried"
+				want = "given up after 24h0m0s; the last error: it was never tried"
 			}
 			if m.LastError != want {
 				t.Errorf("%s: %q", m.Channel, m.LastError)
@@ -319,7 +320,8 @@ func TestTooOldIsGivenUpAndShown(t *testing.T) {
 		if n := strings.Count(b.log.String(), "a notification was given up"); n != 2 {
 			t.Errorf("logged %d times", n)
 		}
-		b.run(100*24*time.Hour, nil) // forgotten in the end
+		b.options.Keep = 2 * time.Hour
+		b.run(5*time.Hour, nil) // forgotten in the end
 		if n := len(b.list(store.MessageDead)); n != 0 {
 			t.Errorf("%d kept for ever", n)
 		}
@@ -431,7 +433,7 @@ func TestLimitLosesNothing(t *testing.T) {
 		limit := Limit{Burst: rapid.IntRange(1, 5).Draw(rt, "burst"), Every: time.Duration(rapid.IntRange(1, 90).Draw(rt, "every")) * time.Second}
 		restart := rapid.IntRange(0, len(bursts)).Draw(rt, "restart")
 		failing := rapid.IntRange(0, 70).Draw(rt, "failing") // percent
-		problem := "" // rapid's way to fail does not cross a bubble's edge
+		problem := ""                                        // rapid's way to fail does not cross a bubble's edge
 		synctest.Test(t, func(*testing.T) {
 			random := rand.New(rand.NewPCG(seed, 1))
 			c := webhookChannel("chat")
@@ -460,7 +462,7 @@ func TestLimitLosesNothing(t *testing.T) {
 			phase(0, restart)
 			phase(restart, len(bursts))
 			ch.fault = nil
-			b.run(26*time.Hour, nil)
+			b.run(4*time.Hour, nil)
 
 			told, single := int64(0), map[string]int{}
 			for _, m := range ch.took {

@@ -155,12 +155,13 @@ func (r *DigestRule) add(a *Snapshot) {
 	}
 }
 
-// ByWeight returns the rules of the digest, the most severe and then the most frequent
-// first.
+// ByWeight returns the rules of the digest in the order in which to show them: critical
+// and high ones first, so that no flood hides them, then the most frequent.
 func (d *Digest) ByWeight() []DigestRule {
 	out := slices.Clone(d.Rules)
+	grave := func(r DigestRule) int { return max(alert.SeverityRank(r.Severity), alert.SeverityRank("medium")) }
 	slices.SortStableFunc(out, func(a, b DigestRule) int {
-		return cmp.Or(cmp.Compare(alert.SeverityRank(b.Severity), alert.SeverityRank(a.Severity)), cmp.Compare(b.Count, a.Count))
+		return cmp.Or(cmp.Compare(grave(b), grave(a)), cmp.Compare(b.Count, a.Count))
 	})
 	return out
 }
