@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"testing"
 
 	"github.com/debutsec/debut/internal/store"
 )
@@ -111,13 +110,5 @@ func pairs(rows []row) iter.Seq2[store.Pair, error] {
 				return
 			}
 		}
-	}
-}
-
-// update runs f in a transaction that must succeed.
-func update(t testing.TB, db store.DB, f func(store.Tx) error) {
-	t.Helper()
-	if err := db.Update(t.Context(), f); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -387,7 +387,7 @@ func OutboxChannels(tx Tx) ([]string, error) {
 // Messages yields the messages in that state; waiting ones by channel and in the order
 // in which they are sent, digested ones by digest, sent and dead ones the latest first.
 func Messages(tx Tx, state MessageState) iter.Seq2[Message, error] {
-	var rows iter.Seq2[Pair, error]
+	rows := iter.Seq2[Pair, error](func(func(Pair, error) bool) {}) // of no such state
 	switch state {
 	case MessageWaiting:
 		rows = tx.Range(Outbox, []byte{keyWaiting}, []byte{keyWaiting + 1})
@@ -406,6 +406,54 @@ func Messages(tx Tx, state MessageState) iter.Seq2[Message, error] {
 			}
 		}
 	}
+}
+
+// ListMessages returns up to limit messages in any of the states and for any of the
+// channels, none of which means all: state by state, each in the order of [Messages].
+func ListMessages(tx Tx, states []MessageState, channels []string, limit int) ([]Message, error) {
+	var out []Message
+	for _, state := range states {
+		for m, err := range Messages(tx, state) {
+			switch {
+			case err != nil:
+				return nil, err
+			case len(out) >= limit:
+				return out, nil
+			case len(channels) == 0 || slices.Contains(channels, m.Channel):
+				out = append(out, m)
+			}
+		}
+	}
+	return out, nil
+}
+
+// CountMessages returns how many messages wait on each channel, those of digests
+// included, and when the first of them was queued.
+func CountMessages(tx Tx) (map[string]Waiting, error) {
+	out := map[string]Waiting{}
+	for _, state := range []MessageState{MessageWaiting, MessageDigested} {
+		for m, err := range Messages(tx, state) {
+			if err != nil {
+				return nil, err
+			}
+			if m.Kind == MessageDigest { // its members are counted
+				continue
+			}
+			w := out[m.Channel]
+			w.Count++
+			if w.Oldest.IsZero() || m.Created.Before(w.Oldest) {
+				w.Oldest = m.Created
+			}
+			out[m.Channel] = w
+		}
+	}
+	return out, nil
+}
+
+// Waiting is what waits on a channel.
+type Waiting struct {
+	Count  int64
+	Oldest time.Time
 }
 
 // PruneMessages forgets up to n of the messages that were sent or given up before a

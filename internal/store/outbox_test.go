@@ -256,6 +256,21 @@ func TestDigestSpeaksForMany(t *testing.T) {
 	if d.Digest.ByWeight()[0].RuleID != "r2" {
 		t.Error("the most severe rule is not first")
 	}
+	update(t, db, func(tx store.Tx) error {
+		n, err := store.CountMessages(tx)
+		if diff := cmp.Diff(map[string]store.Waiting{"ops": {Count: 8, Oldest: start}}, n); diff != "" {
+			t.Error(diff)
+		}
+		list, lerr := store.ListMessages(tx, []store.MessageState{"odd", store.MessageWaiting, store.MessageDigested}, []string{"ops"}, 3)
+		if len(list) != 3 || list[0].Kind != store.MessageDigest {
+			t.Errorf("listed %v", list)
+		}
+		other, oerr := store.ListMessages(tx, []store.MessageState{store.MessageWaiting}, []string{"mail"}, 3)
+		if len(other) != 0 {
+			t.Errorf("listed %v", other)
+		}
+		return errors.Join(err, lerr, oerr)
+	})
 	// Sealed: what comes later is another digest's.
 	enqueue(t, db, message("ops", "later"), now)
 	if got := handles(due(t, db, "ops", now)); got != "digest later" {
