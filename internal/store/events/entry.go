@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/debutsec/debut/cloudtrail"
@@ -16,7 +17,8 @@ import (
 type entry struct {
 	store.Record
 
-	ingested int64 // nanoseconds; 0: not known
+	ingested int64             // nanoseconds; 0: not known
+	place    *cloudtrail.Place // where its address was when it was stored; nil: not known
 }
 
 // compareKeys orders by (time, ID).
@@ -42,28 +44,58 @@ func (e *entry) before(o *entry) bool {
 // An eventMaker makes events of stored text again. It belongs to one goroutine.
 type eventMaker struct {
 	cat    *ecs.Catalogue
+	places *storedPlaces
 	event  *cloudtrail.Event
 	record cloudtrail.Record
 }
 
 func newEventMaker(cat *ecs.Catalogue, enr cloudtrail.Enricher) *eventMaker {
-	return &eventMaker{cat: cat, event: cloudtrail.NewEvent(cat, enr)}
+	p := &storedPlaces{Enricher: enr}
+	return &eventMaker{cat: cat, places: p, event: cloudtrail.NewEvent(cat, p)}
 }
 
-// make returns the event of a record. It is valid until the next call.
-func (m *eventMaker) make(kind byte, raw []byte) (ecs.Event, error) {
-	if kind == store.KindDocument {
-		ev, err := ecs.ParseJSON(m.cat, raw)
+// make returns the event of an entry. It is valid until the next call.
+func (m *eventMaker) make(e *entry) (ecs.Event, error) {
+	if e.Kind == store.KindDocument {
+		ev, err := ecs.ParseJSON(m.cat, e.Raw)
 		if err != nil {
 			return nil, fmt.Errorf("%w: a stored document: %w", store.ErrDamaged, err)
 		}
 		return ev, nil
 	}
-	if _, err := m.record.Parse(raw); err != nil {
+	if _, err := m.record.Parse(e.Raw); err != nil {
 		return nil, fmt.Errorf("%w: a stored record: %w", store.ErrDamaged, err)
 	}
+	m.places.stored = e.place
 	m.event.Reset(&m.record)
 	return m.event, nil
+}
+
+// storedPlaces says of an event's address what was known when the event was stored,
+// and so its fields do not change with the database.
+type storedPlaces struct {
+	cloudtrail.Enricher // nil: nothing is known
+
+	stored *cloudtrail.Place
+}
+
+// UserAgent implements [cloudtrail.Enricher].
+func (p *storedPlaces) UserAgent(original string) cloudtrail.Agent {
+	if p.Enricher == nil {
+		return cloudtrail.Agent{}
+	}
+	return p.Enricher.UserAgent(original)
+}
+
+// Address implements [cloudtrail.Enricher].
+func (p *storedPlaces) Address(addr netip.Addr) cloudtrail.Place {
+	switch {
+	case p.stored != nil:
+		return *p.stored
+	case p.Enricher == nil:
+		return cloudtrail.Place{}
+	}
+	return p.Enricher.Address(addr)
 }
 
 // ingestTime is the time that an entry arrived at, as readers see it.

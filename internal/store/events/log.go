@@ -43,10 +43,15 @@ type logSums struct {
 	min, max int64 // times of the records
 	records  int64
 	raw      int64 // bytes of payloads before compression
+	since    int64 // when the first frame was appended
+}
+
+func newLogSums(base int64) logSums {
+	return logSums{end: base, min: maxTime, max: minTime, since: maxTime}
 }
 
 func (s *logSums) add(h *header, end int64) {
-	s.end = end
+	s.end, s.since = end, min(s.since, h.stored)
 	s.min, s.max = min(s.min, h.min), max(s.max, h.max)
 	s.records += int64(h.count)
 	s.raw += int64(h.raw)
@@ -136,7 +141,7 @@ func (l *eventLog) load(f *logFile, limit int64, last bool) (err error) {
 	if headErr != nil && !errors.Is(headErr, store.ErrDamaged) {
 		return headErr
 	}
-	f.logSums = logSums{end: f.base, min: maxTime, max: minTime}
+	f.logSums = newLogSums(f.base)
 	type gap struct {
 		from, to int64
 		err      error
@@ -275,7 +280,7 @@ func (l *eventLog) current() (*logFile, error) {
 	if err := l.close(); err != nil {
 		return nil, err
 	}
-	f := &logFile{path: filepath.Join(l.dir, logName(base)), base: base, logSums: logSums{end: base, min: maxTime, max: minTime}}
+	f := &logFile{path: filepath.Join(l.dir, logName(base)), base: base, logSums: newLogSums(base)}
 	file, err := l.disk.Create(f.path)
 	if err != nil {
 		return nil, fmt.Errorf("begin a log file: %w", err)

@@ -48,7 +48,7 @@ type logStream struct {
 }
 
 // newLogStream reads the frames of w for an index of the records that keep wants.
-func newLogStream(w walker, closer io.Closer, from, to int64, falling bool, keep func(*store.Record) bool) (*logStream, error) {
+func newLogStream(w walker, closer io.Closer, from, to int64, falling bool, keep func(*entry) bool) (*logStream, error) {
 	s := &logStream{walker: w, closer: closer, limit: firstBatch}
 	for {
 		h, at, err := s.walker.next()
@@ -71,7 +71,7 @@ func newLogStream(w walker, closer io.Closer, from, to int64, falling bool, keep
 		}
 		for i := range f.Records {
 			r := &f.Records[i]
-			if r.Time >= from && (r.Time < to || to == maxTime) && (keep == nil || keep(r)) {
+			if r.Time >= from && (r.Time < to || to == maxTime) && (keep == nil || keep(&entry{Record: *r})) {
 				s.refs = append(s.refs, logRef{r.Time, r.ID, at, uint32(i), uint32(len(r.Raw))})
 			}
 		}

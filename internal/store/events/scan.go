@@ -35,7 +35,7 @@ func (s *Store) Scan(ctx context.Context, q store.Scan) iter.Seq2[*store.Stored,
 			if !ok {
 				return
 			}
-			ev, err := maker.make(e.Kind, e.Raw)
+			ev, err := maker.make(&e)
 			if err != nil {
 				r.damaged("event "+e.ID.String(), err)
 				n--
@@ -64,50 +64,73 @@ func (s *Store) Find(ctx context.Context, t time.Time, id ecs.ID) (*store.Stored
 
 // A reader is one scan over a snapshot of the store.
 type reader struct {
-	s        *Store
+	*snapshot
+
 	ctx      context.Context //nolint:containedctx // that of one scan
 	match    query.Expr
 	from, to int64
 	falling  bool
 	maker    *eventMaker
-	log      []logPart
-	release  func()
-	damaged  func(name string, err error)
+	store    *Store
+	told     func(name string, err error) // of the caller; may be nil
 }
 
 func (s *Store) newReader(ctx context.Context, q store.Scan) *reader {
-	r := &reader{s: s, ctx: ctx, match: q.Match, from: minTime, to: maxTime, falling: q.Descending}
-	r.maker = newEventMaker(s.opt.Catalogue, s.opt.Enricher)
+	r := &reader{
+		snapshot: s.snapshot(), store: s, ctx: ctx, match: q.Match, from: minTime, to: maxTime, falling: q.Descending,
+		maker: newEventMaker(s.opt.Catalogue, s.opt.Enricher), told: q.Damaged,
+	}
 	if !q.From.IsZero() {
 		r.from = q.From.UnixNano()
 	}
 	if !q.To.IsZero() {
 		r.to = q.To.UnixNano()
 	}
-	r.damaged = func(name string, err error) {
-		s.damaged(name, err)
-		if q.Damaged != nil {
-			q.Damaged(name, err)
-		}
-	}
-	r.log, r.release = s.useLog(0)
 	return r
+}
+
+// damaged tells of what cannot be read.
+func (r *reader) damaged(name string, err error) {
+	r.store.damaged(name, err)
+	if r.told != nil {
+		r.told(name, err)
+	}
 }
 
 // parts returns what there is to read.
 func (r *reader) parts() []part {
 	var parts []part
-	for _, p := range r.log {
-		if p.min > p.max || p.min >= r.to || p.max < r.from {
-			continue
+	add := func(lo, hi int64, open func() (stream, error)) {
+		if lo > hi || lo >= r.to || hi < r.from {
+			return
 		}
-		first := max(p.min, r.from)
+		first := max(lo, r.from)
 		if r.falling {
-			first = min(p.max, r.to)
+			first = min(hi, r.to)
 		}
-		parts = append(parts, part{first, func() (stream, error) { return r.openLog(p) }})
+		parts = append(parts, part{first, open})
+	}
+	for _, g := range r.segments {
+		add(g.Min.UnixNano(), g.Max.UnixNano(), func() (stream, error) { return r.openSegment(g) })
+	}
+	for _, p := range r.log {
+		add(p.min, p.max, func() (stream, error) { return r.openLog(p) })
 	}
 	return parts
+}
+
+func (r *reader) openSegment(g *segment) (stream, error) {
+	s := &segmentReader{
+		from: r.from, to: r.to, match: r.match, falling: r.falling, maker: r.maker,
+		damaged: func(err error) error {
+			r.store.hurtSegment(g, err)
+			if r.told != nil {
+				r.told(g.path, err)
+			}
+			return r.ctx.Err() //nolint:wrapcheck // the caller's own
+		},
+	}
+	return s, s.open(g)
 }
 
 func (r *reader) openLog(p logPart) (stream, error) {
@@ -120,17 +143,17 @@ func (r *reader) openLog(p logPart) (stream, error) {
 	if r.match == nil {
 		keep = nil
 	}
-	s, err := newLogStream(p.walker(f, 0, r.damaged), f, r.from, r.to, r.falling, keep)
+	s, err := newLogStream(p.walker(f, r.snapshot.from, r.damaged), f, r.from, r.to, r.falling, keep)
 	if err != nil {
 		_ = f.Close() // only read from
 		r.damaged(p.path, err)
-		return nil, r.ctx.Err()
+		return nil, r.ctx.Err() //nolint:wrapcheck // the caller's own
 	}
 	return s, nil
 }
 
-// matches reports whether a record is one that the scan wants.
-func (r *reader) matches(rec *store.Record) bool {
-	ev, err := r.maker.make(rec.Kind, rec.Raw)
+// matches reports whether an entry of the log is one that the scan wants.
+func (r *reader) matches(e *entry) bool {
+	ev, err := r.maker.make(e)
 	return err == nil && r.match.Match(ev)
 }

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"github.com/debutsec/debut/cloudtrail"
 	"github.com/debutsec/debut/ecs"
 	"github.com/debutsec/debut/internal/store"
+	"github.com/debutsec/debut/internal/store/parquet"
 )
 
 // Options say where the events are and how they are read.
@@ -27,20 +29,31 @@ type Options struct {
 	// Catalogue is that of the queries to come; nil: a new one.
 	Catalogue *ecs.Catalogue
 	Enricher  cloudtrail.Enricher // may be nil
-	Now       func() time.Time
-	Log       *slog.Logger // nil: nobody is told
+	// Places names the databases that Enricher looks addresses up in; what they say is
+	// then stored with the events. Empty: there are none.
+	Places string
+	Now    func() time.Time
+	Log    *slog.Logger // nil: nobody is told
+	// SealAfter is how old the log file that is written to must be for Compact to make
+	// segments of it, unless it is full. Zero: whatever its age.
+	SealAfter time.Duration
+	Retention Retention
 
 	disk disk // of tests
 }
 
 // A Store is an event store on a disk. It implements [store.Events].
 type Store struct {
-	opt  Options
-	log  eventLog
-	slog *slog.Logger
+	opt     Options
+	columns *parquet.Columns
+	log     eventLog
+	slog    *slog.Logger
+
+	work sync.Mutex // held by Compact, Expire and Check; taken before every other
 
 	mu     sync.Mutex // guards what follows, and every held
-	folded int64      // no frame before it is replayed again
+	segs   segmentSet
+	folded int64 // no frame before it is replayed again
 	hurt   map[string]error
 }
 
@@ -68,7 +81,7 @@ func Open(opt Options) (*Store, error) {
 	if opt.Now == nil || opt.DB == nil || opt.Dir == "" {
 		return nil, errors.New("open the event store: Dir, DB and Now must be set")
 	}
-	s := &Store{opt: opt, slog: opt.Log, hurt: map[string]error{}}
+	s := &Store{opt: opt, columns: parquet.NewColumns(opt.Catalogue), slog: opt.Log, hurt: map[string]error{}}
 	s.log = eventLog{
 		dir: filepath.Join(opt.Dir, "log"), disk: opt.disk,
 		now:     func() int64 { return opt.Now().UnixNano() },
@@ -76,6 +89,9 @@ func Open(opt Options) (*Store, error) {
 		notice:  s.slog.Warn,
 	}
 	if err := s.log.open(); err != nil {
+		return nil, errors.Join(err, s.log.close())
+	}
+	if err := cmp.Or(s.openSegments(), s.log.skip(s.segs.compacted)); err != nil {
 		return nil, errors.Join(err, s.log.close())
 	}
 	return s, nil
@@ -202,10 +218,23 @@ func (p *logPart) walker(f io.ReaderAt, from int64, damaged func(string, error))
 	}}
 }
 
-// useLog returns the log files that reach beyond an offset. They stay until release is called.
+// useLog returns the log files that reach beyond an offset. They stay until release is
+// called.
 func (s *Store) useLog(from int64) (parts []logPart, release func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	parts = s.holdLog(from)
+	return parts, sync.OnceFunc(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, p := range parts {
+			s.letGo(&p.held, p.path)
+		}
+	})
+}
+
+// holdLog takes hold of the log files that reach beyond an offset. s.mu is held.
+func (s *Store) holdLog(from int64) (parts []logPart) {
 	s.log.mu.Lock()
 	defer s.log.mu.Unlock()
 	for _, f := range s.log.files {
@@ -214,13 +243,7 @@ func (s *Store) useLog(from int64) (parts []logPart, release func()) {
 			parts = append(parts, logPart{f, f.logSums})
 		}
 	}
-	return parts, sync.OnceFunc(func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for _, p := range parts {
-			p.users--
-		}
-	})
+	return parts
 }
 
 // Close implements [store.Events].

@@ -1,0 +1,329 @@
+package events
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/bits"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/debutsec/debut/ecs"
+	"github.com/debutsec/debut/internal/store"
+	"github.com/debutsec/debut/internal/store/parquet"
+)
+
+// How large segments are. A new one is begun with a new day, if the last is worth
+// being a file, and when it is full.
+const (
+	segmentRaw  = 1 << 30
+	segmentRows = 50_000 // worth a file
+	// Segments below mergeRaw are merged, mergeFan of a size at a time: an event is
+	// written again a few times at most, and not at all where many arrive.
+	mergeRaw  = 128 << 20
+	mergeFan  = 8
+	mergeBase = 2 << 20 // raw bytes: below, all are of one size
+)
+
+// Compact does what there is to do now: it turns the log files that nothing is added
+// to any more into segments, merges small segments and removes what is not needed any
+// more. The file that is being written is closed for it if it is older than
+// Options.SealAfter. One Compact, Expire or Check runs at a time.
+func (s *Store) Compact(ctx context.Context) error {
+	s.work.Lock()
+	defer s.work.Unlock()
+	if err := s.sealOld(); err != nil {
+		return err
+	}
+	for _, f := range s.log.sealed() {
+		if err := s.compactFile(ctx, f); err != nil {
+			return fmt.Errorf("compact %s: %w", f.path, err)
+		}
+	}
+	s.dropLog()
+	return s.mergeSmall(ctx)
+}
+
+// sealOld ends the log file that is written to if its first frame is old enough.
+func (s *Store) sealOld() error {
+	s.log.mu.Lock()
+	n := len(s.log.files)
+	old := n > 0 && s.log.files[n-1].since <= s.opt.Now().Add(-s.opt.SealAfter).UnixNano()
+	s.log.mu.Unlock()
+	if !old {
+		return nil
+	}
+	return s.log.seal()
+}
+
+// compactFile makes segments of what is in a log file and not in any yet.
+func (s *Store) compactFile(ctx context.Context, f *logFile) error {
+	s.mu.Lock()
+	from := max(s.segs.compacted, f.base)
+	s.mu.Unlock()
+	if f.end <= from {
+		return nil
+	}
+	file, err := os.Open(f.path)
+	if err != nil {
+		return err //nolint:wrapcheck // has operation and path
+	}
+	p := logPart{f, f.logSums}
+	in, err := newLogStream(p.walker(file, from, s.damaged), file, minTime, maxTime, false, nil)
+	if err != nil {
+		return errors.Join(err, file.Close())
+	}
+	m := newMerger([]part{{minTime, func() (stream, error) { return in, nil }}}, false, true)
+	defer func() { _ = m.close() }() // only read from
+	made, err := s.writeSegments(ctx, m, from, f.end)
+	if err != nil {
+		return err
+	}
+	return s.commit(ctx, made, nil, f.end)
+}
+
+// writeSegments writes a stream to as many segments as it takes. They are durable, and
+// not listed yet.
+func (s *Store) writeSegments(ctx context.Context, in stream, from, to int64) (made []*segment, err error) {
+	var out *segmentWriter
+	defer func() {
+		if err == nil {
+			return
+		}
+		if out != nil {
+			out.abandon()
+		}
+		for _, g := range made {
+			s.remove(g.path)
+		}
+	}()
+	finish := func() error {
+		if out == nil {
+			return nil
+		}
+		g, err := out.finish(from, to)
+		if err == nil {
+			made, out = append(made, g), nil
+		}
+		return err
+	}
+	maker := newEventMaker(s.opt.Catalogue, s.opt.Enricher)
+	var e entry
+	for n := 0; ; n++ {
+		ok, err := in.next(&e)
+		if err == nil && n%1024 == 0 {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return made, err
+		}
+		if !ok {
+			break
+		}
+		if out != nil && out.full(e.Time) {
+			if err := finish(); err != nil {
+				return made, err
+			}
+		}
+		if out == nil {
+			if out, err = s.newSegment(); err != nil {
+				return made, err
+			}
+		}
+		if err := out.write(maker, &e); err != nil {
+			return made, err
+		}
+	}
+	if err := finish(); err != nil {
+		return made, err
+	}
+	if len(made) > 0 {
+		err = s.opt.disk.SyncDir(s.segs.dir)
+	}
+	return made, err
+}
+
+// A segmentWriter writes one segment under another name, until it is whole.
+type segmentWriter struct {
+	s    *Store
+	g    *segment
+	file file
+	buf  *buffered
+	w    *parquet.Writer
+	day  int64 // of the last row
+}
+
+func (s *Store) newSegment() (*segmentWriter, error) {
+	s.mu.Lock()
+	id := s.segs.next
+	s.segs.next++
+	s.mu.Unlock()
+	name := fmt.Sprintf("%012d%s", id, segmentSuffix)
+	g := &segment{id: id, path: filepath.Join(s.segs.dir, name), listing: listing{Format: segmentFormat, File: name}}
+	f, err := s.opt.disk.Create(g.path + tmpSuffix)
+	if err != nil {
+		return nil, fmt.Errorf("begin a segment: %w", err)
+	}
+	w := &segmentWriter{s: s, g: g, file: f, buf: &buffered{w: f}}
+	w.w = parquet.NewWriter(w.buf, s.columns, s.opt.Places)
+	return w, nil
+}
+
+const day = int64(24 * time.Hour)
+
+// full reports whether an event of that time belongs to the next segment.
+func (w *segmentWriter) full(t int64) bool {
+	return w.w.Bytes() >= segmentRaw || (w.w.Rows() >= segmentRows && floorDiv(t, day) != w.day)
+}
+
+// noEvent is the view of a record that cannot be parsed: it was stored all the same.
+type noEvent struct{ ecs.Event }
+
+func (noEvent) Values(*ecs.Field) []string { return nil }
+
+func (w *segmentWriter) write(maker *eventMaker, e *entry) error {
+	ev, err := maker.make(e)
+	if err != nil {
+		ev = noEvent{}
+	}
+	w.day = floorDiv(e.Time, day)
+	row := parquet.Row{Record: e.Record, Ingested: e.ingested, Event: ev}
+	if err := w.w.Write(&row); err != nil {
+		return fmt.Errorf("write %s: %w", w.g.path, err)
+	}
+	return nil
+}
+
+// finish makes the segment durable under its name.
+func (w *segmentWriter) finish(from, to int64) (*segment, error) {
+	info, err := w.w.Close()
+	if err == nil {
+		err = w.buf.flush()
+	}
+	if err == nil {
+		err = w.file.Sync()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("write %s: %w", w.g.path, err)
+	}
+	f := w.file
+	w.file = nil
+	if err := cmp.Or(f.Close(), w.s.opt.disk.Rename(w.g.path+tmpSuffix, w.g.path)); err != nil {
+		return nil, fmt.Errorf("write %s: %w", w.g.path, err)
+	}
+	g := w.g
+	g.Rows, g.Min, g.Max = info.Rows, time.Unix(0, info.Min).UTC(), time.Unix(0, info.Max).UTC()
+	g.Bytes, g.Raw, g.Sums = info.Bytes, info.Raw, info.Sums
+	g.From, g.To = from, to
+	return g, nil
+}
+
+func (w *segmentWriter) abandon() {
+	if w.file != nil {
+		_ = w.file.Close() // it is removed
+	}
+	w.s.remove(w.g.path + tmpSuffix)
+}
+
+// buffered collects small writes.
+type buffered struct {
+	w   io.Writer
+	buf []byte
+}
+
+func (b *buffered) Write(p []byte) (int, error) {
+	const most = 1 << 20
+	b.buf = append(b.buf, p...)
+	if len(b.buf) >= most {
+		return len(p), b.flush()
+	}
+	return len(p), nil
+}
+
+func (b *buffered) flush() error {
+	_, err := b.w.Write(b.buf)
+	b.buf = b.buf[:0]
+	return err //nolint:wrapcheck // a *fs.PathError
+}
+
+// mergeSmall merges small segments of the same days until there are few of each size.
+func (s *Store) mergeSmall(ctx context.Context) error {
+	for {
+		some := s.mergeable()
+		if some == nil {
+			return nil
+		}
+		if err := s.merge(ctx, some); err != nil {
+			return fmt.Errorf("merge %d segments: %w", len(some), err)
+		}
+	}
+}
+
+// mergeable returns segments that should be one, if there are any.
+func (s *Store) mergeable() []*segment {
+	type class struct {
+		first, last int64 // days
+		size        int
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	classes := map[class][]*segment{}
+	for _, g := range s.segs.list {
+		if g.damaged || g.Raw >= mergeRaw {
+			continue
+		}
+		c := class{floorDiv(g.Min.UnixNano(), day), floorDiv(g.Max.UnixNano(), day), (bits.Len64(uint64(g.Raw/mergeBase)) + 2) / 3}
+		if classes[c] = append(classes[c], g); len(classes[c]) >= mergeFan {
+			return classes[c]
+		}
+	}
+	return nil
+}
+
+// merge makes one segment of several, or a few if days end in between.
+func (s *Store) merge(ctx context.Context, some []*segment) error {
+	parts := make([]part, 0, len(some))
+	from, to := some[0].From, some[0].To
+	for _, g := range some {
+		from, to = min(from, g.From), max(to, g.To)
+		parts = append(parts, part{g.Min.UnixNano(), func() (stream, error) {
+			r := &segmentReader{from: minTime, to: maxTime, damaged: func(err error) error {
+				s.hurtSegment(g, err)
+				return err // a merged segment must have everything
+			}}
+			return r, r.open(g)
+		}})
+	}
+	m := newMerger(parts, false, true)
+	defer func() { _ = m.close() }() // only read from
+	made, err := s.writeSegments(ctx, m, from, to)
+	if errors.Is(err, store.ErrDamaged) && slices.ContainsFunc(some, s.isDamaged) {
+		return nil // told, and the damaged one is left alone from now on
+	}
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	compacted := s.segs.compacted
+	s.mu.Unlock()
+	return s.commit(ctx, made, slices.Clone(some), compacted)
+}
+
+func (s *Store) isDamaged(g *segment) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return g.damaged
+}
+
+// floorDiv rounds down, also below zero.
+func floorDiv(a, b int64) int64 {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
+}

@@ -1,0 +1,264 @@
+package events
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/debutsec/debut/internal/store"
+	"github.com/debutsec/debut/internal/store/parquet"
+)
+
+// segmentFormat is the version of what the table of segments holds.
+const segmentFormat = 1
+
+// factCompacted is the name in the table of facts of the log offset up to which
+// everything is in segments.
+const factCompacted = "compacted"
+
+// A listing is what the database knows of a segment. Only listed files are part of
+// the store.
+type listing struct {
+	Format int       `json:"format"`
+	File   string    `json:"file"` // below the folder of segments
+	Rows   int64     `json:"rows"`
+	Min    time.Time `json:"min"` // of the first and the last event
+	Max    time.Time `json:"max"`
+	Bytes  int64     `json:"bytes"` // of the file
+	Raw    int64     `json:"raw"`   // of the records in it
+	// From and To are the offsets in the log that its events come from, from the first
+	// to the last.
+	From int64        `json:"from"`
+	To   int64        `json:"to"`
+	Sums parquet.Sums `json:"sums"`
+}
+
+// A segment is a Parquet file in use.
+type segment struct {
+	held
+	listing
+
+	id      uint64
+	path    string
+	damaged bool // something in it cannot be read: it is not merged
+}
+
+func (g *segment) key() []byte { return binary.BigEndian.AppendUint64(nil, g.id) }
+
+// segmentSet is the segments of a store.
+type segmentSet struct {
+	dir  string
+	list []*segment // by id
+	next uint64     // id
+	// compacted is the log offset up to which everything is in them.
+	compacted int64
+}
+
+// openSegments reads which segments there are, and removes files that none is: a
+// crash left them.
+func (s *Store) openSegments() error {
+	dir := filepath.Join(s.opt.Dir, "segments")
+	s.segs = segmentSet{dir: dir, next: 1}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the folder of segments: %w", err)
+	}
+	err := s.opt.DB.View(context.Background(), func(tx store.Tx) error {
+		if b, err := tx.Get(store.Meta, []byte(factCompacted)); err != nil || b != nil {
+			if err = cmp.Or(err, json.Unmarshal(b, &s.segs.compacted)); err != nil {
+				return fmt.Errorf("read up to where the log is compacted: %w", err)
+			}
+		}
+		for p, err := range tx.Range(store.Segments, nil, nil) {
+			if err != nil {
+				return fmt.Errorf("list the segments: %w", err)
+			}
+			g := &segment{}
+			if len(p.Key) != 8 || json.Unmarshal(p.Value, &g.listing) != nil || !filepath.IsLocal(g.File) {
+				return fmt.Errorf("list the segments: %w: entry %x", store.ErrDamaged, p.Key)
+			}
+			if g.Format > segmentFormat {
+				return fmt.Errorf("list the segments: %w: entry %x has version %d, this program knows up to %d; use a newer one",
+					store.ErrFormat, p.Key, g.Format, segmentFormat)
+			}
+			g.id = binary.BigEndian.Uint64(p.Key)
+			g.path = filepath.Join(dir, g.File)
+			s.segs.list = append(s.segs.list, g)
+			s.segs.next = max(s.segs.next, g.id+1)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, g := range s.segs.list {
+		info, err := os.Stat(g.path)
+		switch {
+		case err != nil:
+			s.hurtSegment(g, err)
+		case info.Size() != g.Bytes:
+			s.hurtSegment(g, fmt.Errorf("%w: it has %d bytes, not %d", store.ErrDamaged, info.Size(), g.Bytes))
+		}
+	}
+	return s.removeLeftovers()
+}
+
+// removeLeftovers removes the files of segments that were never listed.
+func (s *Store) removeLeftovers() error {
+	entries, err := os.ReadDir(s.segs.dir)
+	if err != nil {
+		return fmt.Errorf("read the folder of segments: %w", err)
+	}
+	removed := 0
+	for _, e := range entries {
+		name := e.Name()
+		ours := strings.HasSuffix(name, segmentSuffix) || strings.HasSuffix(name, segmentSuffix+tmpSuffix)
+		if !ours || slices.ContainsFunc(s.segs.list, func(g *segment) bool { return g.File == name }) {
+			continue
+		}
+		if err := s.opt.disk.Remove(filepath.Join(s.segs.dir, name)); err != nil {
+			return fmt.Errorf("remove what a crash left: %w", err)
+		}
+		removed++
+	}
+	if removed > 0 {
+		s.slog.Info("segments that were not finished are removed; their events are in the log", "folder", s.segs.dir, "files", removed)
+	}
+	return nil
+}
+
+const (
+	segmentSuffix = ".parquet"
+	tmpSuffix     = ".tmp"
+)
+
+// hurtSegment notes that something in a segment cannot be read.
+func (s *Store) hurtSegment(g *segment, err error) {
+	s.mu.Lock()
+	g.damaged = true
+	s.mu.Unlock()
+	s.damaged(g.path, err)
+}
+
+// A snapshot is the files of the store at one moment. They stay until it is released.
+type snapshot struct {
+	segments []*segment
+	log      []logPart
+	from     int64 // the log counts from here on: what is before is in the segments
+	release  func()
+}
+
+// snapshot takes hold of all segments and of the log files that reach beyond an
+// offset, and beyond what is in segments.
+func (s *Store) snapshot() *snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	snap := &snapshot{segments: slices.Clone(s.segs.list), from: s.segs.compacted}
+	for _, g := range snap.segments {
+		g.users++
+	}
+	snap.log = s.holdLog(snap.from)
+	snap.release = sync.OnceFunc(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, g := range snap.segments {
+			s.letGo(&g.held, g.path)
+		}
+		for _, p := range snap.log {
+			s.letGo(&p.held, p.path)
+		}
+	})
+	return snap
+}
+
+// letGo ends a use of a file, and removes it if that was the last and it is not part
+// of the store any more. s.mu is held.
+func (s *Store) letGo(h *held, path string) {
+	if h.users--; h.users == 0 && h.gone {
+		s.remove(path)
+	}
+}
+
+// retire removes a file from the disk as soon as nobody reads it. s.mu is held.
+func (s *Store) retire(h *held, path string) {
+	h.gone = true
+	if h.users == 0 {
+		s.remove(path)
+	}
+}
+
+func (s *Store) remove(path string) {
+	if err := s.opt.disk.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.slog.Warn("a file that is not needed any more cannot be removed; it takes room until the store is opened again", "file", path, "error", err)
+	}
+}
+
+// commit changes which segments there are: one transaction of the database, then the
+// same here. compacted is the log offset reached, or that of before.
+func (s *Store) commit(ctx context.Context, add, drop []*segment, compacted int64) error {
+	err := s.opt.DB.Update(ctx, func(tx store.Tx) error {
+		for _, g := range drop {
+			if err := tx.Delete(store.Segments, g.key()); err != nil {
+				return err //nolint:wrapcheck // below
+			}
+		}
+		for _, g := range add {
+			b, err := json.Marshal(&g.listing)
+			if err != nil {
+				return err //nolint:wrapcheck // below
+			}
+			if err := tx.Put(store.Segments, g.key(), b); err != nil {
+				return err //nolint:wrapcheck // below
+			}
+		}
+		b, err := json.Marshal(compacted)
+		if err != nil {
+			return err //nolint:wrapcheck // below
+		}
+		return tx.Put(store.Meta, []byte(factCompacted), b)
+	})
+	if err != nil {
+		// Whether it was committed is not known. The files stay: if it was, they are
+		// needed, else they are removed when the store is opened next.
+		return fmt.Errorf("list the segments: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.segs.list = slices.DeleteFunc(append(s.segs.list, add...), func(g *segment) bool { return slices.Contains(drop, g) })
+	s.segs.compacted = compacted
+	for _, g := range drop {
+		s.retire(&g.held, g.path)
+	}
+	return nil
+}
+
+// dropLog removes the log files that are in segments and will not be replayed.
+func (s *Store) dropLog() {
+	s.log.write.Lock() // nobody begins to write to one of them
+	defer s.log.write.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	upTo := min(s.segs.compacted, s.folded)
+	s.log.mu.Lock()
+	defer s.log.mu.Unlock()
+	n := 0
+	for n < len(s.log.files) {
+		f := s.log.files[n]
+		if f.end > upTo || (n == len(s.log.files)-1 && s.log.active != nil) {
+			break
+		}
+		n++
+		s.retire(&f.held, f.path)
+	}
+	s.log.files = slices.Delete(s.log.files, 0, n)
+}
