@@ -98,3 +98,6 @@ func (r *Rule) Combination(ev ecs.Event, group ecs.ID) []string {
 	}
 	return nil
 }
+
+// Group returns the group that these values of the rule's term fields make up.
+func (r *Rule) Group(values []string) ecs.ID { return r.seed.key(values) }

@@ -37,7 +37,9 @@ func main() {
 	flag.StringVar(&b.trail, "trail", "", "folder with a real trail")
 	flag.BoolVar(&b.big, "big", false, "measure memory at 1, 4 and 10 GB of JSON too")
 	flag.StringVar(&b.dir, "dir", "", "folder for the trails, which is kept; default a temporary one")
-	flag.StringVar(&b.only, "only", "", "measure only this: ratio, rules, objects, memory")
+	flag.StringVar(&b.only, "only", "", "measure only this: ratio, rules, objects, memory, serve")
+	flag.DurationVar(&b.seconds, "serve", 30*time.Second, "how long the daemon's ingest is measured")
+	flag.IntVar(&b.known, "known", 1_000_000, "known combinations of the larger memory")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -85,6 +87,8 @@ type bench struct {
 	rounds        int
 	rules, trail  string
 	big           bool
+	seconds       time.Duration
+	known         int
 	dir, only     string
 	self, program string
 }
@@ -107,7 +111,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 	for _, part := range []struct {
 		name string
 		run  func(context.Context) error
-	}{{"ratio", b.ratios}, {"rules", b.ruleCounts}, {"objects", b.objects}, {"memory", b.memory}} {
+	}{{"ratio", b.ratios}, {"rules", b.ruleCounts}, {"objects", b.objects}, {"memory", b.memory}, {"serve", b.serve}} {
 		if b.only != "" && b.only != part.name {
 			continue
 		}

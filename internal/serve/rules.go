@@ -8,6 +8,8 @@ import (
 	"github.com/debutsec/debut/detect"
 	"github.com/debutsec/debut/ecs"
 	"github.com/debutsec/debut/internal/store"
+	"github.com/debutsec/debut/query"
+	"github.com/debutsec/debut/rule"
 )
 
 // A Rule is one rule to run, with the name of what it remembers by.
@@ -60,4 +62,48 @@ func (s *ruleset) interval(i int) int64 {
 		return int64(d)
 	}
 	return int64(defaultInterval)
+}
+
+// RulesOf compiles the rules of a set that run and that runs chooses. extra is part of
+// every fingerprint: the version of what else gives an event its fields.
+func RulesOf(set *rule.Set, cat *ecs.Catalogue, extra string, runs func(*rule.Rule) bool) ([]Rule, query.Diagnostics, error) {
+	compiled, diags := set.Compile(cat)
+	var out []Rule
+	for _, c := range compiled {
+		if !runs(c.Rule) {
+			continue
+		}
+		print, err := set.Fingerprint(c.Rule)
+		if err != nil {
+			return nil, diags, err
+		}
+		r := Rule{Input: detect.Input{Rule: c.Rule, Query: c.Query}, Fingerprint: fmt.Sprintf("%s/%d/%s", print, mapping, extra)}
+		for _, x := range c.Exceptions {
+			r.Exceptions = append(r.Exceptions, detect.Exception(x))
+		}
+		out = append(out, r)
+	}
+	return out, diags, nil
+}
+
+// mapping is the version of what turns records into events. Memory made with another
+// one is made anew: a field that reads otherwise would make everything a debut.
+const mapping = 1
+
+// Groups names the groups of a new-terms rule, for somebody who prepares its memory.
+type Groups struct {
+	Number int32 // of the version of the rule
+	Key    func(i int) ecs.ID
+}
+
+// GroupOf returns the groups that a rule's term fields make up with the values that
+// values returns for each i.
+func (e *Engine) GroupOf(ruleID string, values func(i int) []string) (Groups, error) {
+	set := e.rules.Load()
+	for i, r := range set.engine.Rules {
+		if r.Rule.ID == ruleID {
+			return Groups{set.number[i], func(i int) ecs.ID { return r.Group(values(i)) }}, nil
+		}
+	}
+	return Groups{}, fmt.Errorf("rule %s: %w", ruleID, store.ErrNotFound)
 }
