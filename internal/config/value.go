@@ -15,9 +15,13 @@ type Duration time.Duration
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (d *Duration) UnmarshalText(b []byte) error {
+	if s := string(b); s == "0" || s == "0s" {
+		*d = 0
+		return nil
+	}
 	v, err := query.ParseDuration(string(b))
 	if err != nil {
-		return fmt.Errorf("%w: write 90s, 12h or 7d", err)
+		return err //nolint:wrapcheck // it says all
 	}
 	*d = Duration(v)
 	return nil
