@@ -85,11 +85,14 @@ func openShoutrrr(rawURL string) (transport, error) {
 	scheme, _, _ = strings.Cut(scheme, "+") // generic+https
 	s := serviceOf(scheme)
 	t := &shoutrrrTransport{url: rawURL, service: s, mask: newMasker(rawURL, s.host)}
-	if _, err := url.Parse(rawURL); err != nil {
+	u, err := url.Parse(rawURL)
+	switch {
+	case err != nil:
 		return nil, errors.New("url: it is not a URL; percent-encode what is special in its tokens")
-	}
-	if scheme == "logger" {
+	case scheme == "logger":
 		return nil, errors.New("url: shoutrrr's logger writes to no place that anybody reads")
+	case scheme == "matrix" && u.User.Username() != "": // shoutrrr would log in here, and for every message
+		return nil, errors.New("url: give Matrix an access token in place of user and password: matrix://:TOKEN@host/?rooms=…")
 	}
 	if _, err := t.locate(); err != nil {
 		return nil, fmt.Errorf("url: shoutrrr: %s", t.mask.clean(err.Error()))

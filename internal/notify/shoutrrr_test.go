@@ -4,11 +4,12 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"slices"
+	"reflect"
 	"strings"
 	"testing"
 
-	"github.com/nicholas-fedor/shoutrrr/pkg/router"
+	"github.com/nicholas-fedor/shoutrrr/pkg/format"
+	"github.com/nicholas-fedor/shoutrrr/pkg/types"
 
 	"github.com/debutsec/debut/internal/store"
 )
@@ -120,6 +121,7 @@ func TestChannelsAreChecked(t *testing.T) {
 		"a url with a password":  {Name: "a", Webhook: &Webhook{URL: "https://secret:x@example.com", Secret: hookSecret}},
 		"openssl rand -hex 32":   {Name: "a", Webhook: &Webhook{URL: "https://example.com", Secret: "secret"}},
 		"not between 0 and 5m0s": {Name: "a", Webhook: &Webhook{URL: "https://example.com", Secret: hookSecret, Timeout: -1}},
+		"an access token":        {Name: "a", URL: "matrix://ana:secret@matrix.example.com/?rooms=x"},
 		"url: shoutrrr:":         {Name: "a", URL: "slack://not-a-secret"},
 		"discord":                {Name: "a", URL: "discord://secret@"},
 	} {
@@ -143,17 +145,45 @@ func TestChannelsAreChecked(t *testing.T) {
 	}
 }
 
-// Every service that is given a title or another parameter knows it: most refuse the
-// message otherwise.
-func TestServicesAreShoutrrrs(t *testing.T) {
+// Every parameter that a service is given is one that it knows: most refuse the message
+// otherwise.
+func TestServicesKnowTheirParameters(t *testing.T) {
 	t.Parallel()
-	known := new(router.ServiceRouter).ListServices()
-	for _, name := range []string{
-		"discord", "notifiarr", "mattermost", "rocketchat", "zulip", "slack", "googlechat", "hangouts", "teams", "telegram", "smtp",
-		"generic", "ntfy", "gotify", "bark", "matrix", "pushover", "lark", "opsgenie", "pagerduty", "signal",
+	for _, raw := range []string{
+		"discord://token@98765432101234567", "slack://hook:WNA3PBYV6-F20DUQND3RQ-Webc4MAvoacrpPakR8phF0zi@webhook",
+		"teams://11111111-4444-4444-8444-cccccccccccc@22222222-4444-4444-8444-cccccccccccc/33333333012222222222333333333344/44444444-4444-4444-8444-cccccccccccc/V2ESyij_gAljSoUQHvZoZYzlpAoAXExyOl26dlf1xHEx05?host=example.webhook.office.com",
+		"telegram://110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw@telegram?chats=@mychannel",
+		"smtp://user:pass@mail.example.com:587/?from=a@example.com&to=b@example.com", "generic://hooks.example.com/x",
+		"ntfy://ntfy.sh/topic", "gotify://push.example.com/AzyoeNS.D4iJLVa", "bark://:devicekey@bark.example.com",
+		"matrix://:token@matrix.example.com/?rooms=x", "pushover://shoutrrr:apiToken@userKey/?devices=d", "lark://open.larksuite.com/token",
+		"opsgenie://api.opsgenie.com/eb243592-faa2-4ba2-a551q-1afdf565c889", "pagerduty:///eb243592faa24ba2a5511afdf565c889",
+		"mattermost://mattermost.example.com/token", "rocketchat://rocket.example.com/a/b", "zulip://bot%40example.com:key@example.com?stream=x",
+		"googlechat://chat.googleapis.com/v1/spaces/x/messages?key=k&token=t", "signal://localhost:8080/+11111111/+2222222",
+		"notifiarr://apikey",
 	} {
-		if !slices.Contains(known, name) {
-			t.Errorf("shoutrrr has no service %s", name)
+		to, err := openShoutrrr(raw)
+		if err != nil {
+			t.Errorf("%.20s: %v", raw, err)
+			continue
+		}
+		s, err := to.(*shoutrrrTransport).locate()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, params := to.(*shoutrrrTransport).compose(alertMessage())
+		if len(params) == 0 {
+			continue
+		}
+		config, ok := reflect.ValueOf(s).Elem().FieldByName("Config").Interface().(types.ServiceConfig)
+		if !ok {
+			t.Errorf("%.20s: no configuration", raw)
+			continue
+		}
+		keys := format.NewPropKeyResolver(config)
+		for k, v := range params {
+			if err := keys.Set(k, v); err != nil {
+				t.Errorf("%.20s: %s: %v", raw, k, err)
+			}
 		}
 	}
 }

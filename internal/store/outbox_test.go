@@ -297,7 +297,11 @@ func TestDigestSpeaksForMany(t *testing.T) {
 	if got := told(t, db, "a3"); len(got) != 1 {
 		t.Errorf("told: %v", got)
 	}
-	if d, moved := fold(100, true); d != nil && moved != 0 {
+	update(t, db, func(tx store.Tx) error { return store.MarkDead(tx, other, "too old", now) })
+	if dead := all(t, db, store.MessageDead); len(dead) != 2 || dead[1].LastError != "too old" || len(all(t, db, store.MessageDigested)) != 0 {
+		t.Errorf("dead: %v", dead)
+	}
+	if d, moved := fold(100, true); d != nil || moved != 0 {
 		t.Errorf("folded nothing into %+v", d)
 	}
 }
