@@ -226,18 +226,22 @@ func TestMessageThatIsRefused(t *testing.T) {
 				}
 				return nil
 			}
-			for _, h := range []string{"a", "poison", "b", "c"} {
-				b.alert(store.MessageNew, h)
+			want := []string{"a"}
+			b.alert(store.MessageNew, "a")
+			b.alert(store.MessageNew, "poison")
+			for i := range 60 {
+				want = append(want, fmt.Sprint(i))
+				b.alert(store.MessageNew, fmt.Sprint(i))
 			}
-			b.run(2*time.Hour, nil)
-			if got := b.channels["hook"].told(); !slices.Equal(got, []string{"a", "b", "c"}) {
+			b.run(10*time.Minute, nil)
+			if got := b.channels["hook"].told(); !slices.Equal(got, want) {
 				t.Fatalf("%s: told %v", name, got)
 			}
-			if w := b.list(store.MessageWaiting); len(w) != 1 || w[0].LastError != "I do not like it" {
+			if w := b.list(store.MessageWaiting); len(w) != 1 || w[0].LastError != "I do not like it" || w[0].Attempts > 5 {
 				t.Fatalf("%s: waiting %+v", name, w)
 			}
-			b.run(3*time.Hour, nil)
-			if got := b.channels["hook"].told(); !slices.Equal(got, []string{"a", "b", "c", "poison"}) {
+			b.run(5*time.Hour, nil)
+			if got := b.channels["hook"].told(); !slices.Equal(got, append(want, "poison")) {
 				t.Fatalf("%s: told %v", name, got)
 			}
 		})
