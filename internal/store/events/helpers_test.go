@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -19,7 +20,15 @@ import (
 	"github.com/debutsec/debut/internal/store"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
+	if !given { // each check works on files
+		_ = flag.Set("rapid.checks", "20")
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // memDB is a store.DB in memory. Like a real one it outlives the event store.
 type memDB struct {
@@ -224,3 +233,20 @@ func byKey(list []store.Record) []store.Record {
 }
 
 var errInjected = errors.New("injected")
+
+// calmDisk is a disk without syncs: tests that only ask for the result are faster.
+type calmDisk struct{ osDisk }
+
+type calmFile struct{ file }
+
+func (calmFile) Sync() error          { return nil }
+func (calmDisk) SyncDir(string) error { return nil }
+func (d calmDisk) Create(name string) (file, error) {
+	f, err := d.osDisk.Create(name)
+	return calmFile{f}, err
+}
+
+func (d calmDisk) Open(name string) (file, error) {
+	f, err := d.osDisk.Open(name)
+	return calmFile{f}, err
+}

@@ -32,10 +32,11 @@ func compile(t testing.TB, cat *ecs.Catalogue, src string) query.Expr {
 }
 
 // write writes records as a segment.
-func write(t testing.TB, cat *ecs.Catalogue, records []store.Record) ([]byte, Info) {
+func write(t testing.TB, cat *ecs.Catalogue, records []store.Record, group int) ([]byte, Info) {
 	t.Helper()
 	var buf bytes.Buffer
 	w := NewWriter(&buf, NewColumns(cat), "")
+	w.most = group
 	for i := range records {
 		if err := w.Write(&Row{Record: records[i], Ingested: int64(i) * 1000, Event: event(t, cat, &records[i])}); err != nil {
 			t.Fatal(err)
@@ -127,7 +128,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		records := genRecords(rt)
-		b, info := write(t, cat, records)
+		b, info := write(t, cat, records, rapid.SampledFrom([]int{7, 100}).Draw(rt, "group"))
 		f, err := Open(bytes.NewReader(b), info.Bytes, info.Sums)
 		if err != nil {
 			rt.Fatal(err)
@@ -173,7 +174,7 @@ func TestDamage(t *testing.T) {
 	for i := range list {
 		list[i] = store.Record{Kind: store.KindRecord, Time: int64(i), ID: ecs.ID{byte(i)}, Raw: fmt.Appendf(nil, `{"eventTime":"2025-01-06T00:00:00Z","eventID":"%x-%d"}`, i*i*i, i)}
 	}
-	whole, info := write(t, cat, list)
+	whole, info := write(t, cat, list, 300)
 	x := compile(t, cat, `event.id: 1000-*`)
 	rapid.Check(t, func(rt *rapid.T) {
 		b := bytes.Clone(whole)
@@ -204,7 +205,7 @@ func TestDamageWithoutSums(t *testing.T) {
 	for i := range list {
 		list[i] = store.Record{Kind: store.KindRecord, Time: int64(i), Raw: fmt.Appendf(nil, `{"eventTime":"2025-01-06T00:00:00Z","eventID":"%d"}`, i)}
 	}
-	whole, info := write(t, cat, list)
+	whole, info := write(t, cat, list, 300)
 	rapid.Check(t, func(rt *rapid.T) {
 		b := bytes.Clone(whole)
 		for range rapid.IntRange(1, 4).Draw(rt, "changes") {

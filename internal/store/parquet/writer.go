@@ -52,6 +52,7 @@ type Writer struct {
 	batch [][]parquet.Value // by index in the schema; rows not yet handed on
 	rows  int               // in batch
 	text  []byte            // of the batch's values
+	most  int    // rows of a group
 	group struct {
 		rows int
 		raw  int64
@@ -91,7 +92,7 @@ func NewWriter(w io.Writer, cols *Columns, places string) *Writer {
 		}
 	}
 	options = append(options, parquet.BloomFilters(blooms...))
-	pw := &Writer{cols: cols, out: out, w: parquet.NewWriter(out, options...), last: &Row{}}
+	pw := &Writer{cols: cols, out: out, w: parquet.NewWriter(out, options...), most: groupRows, last: &Row{}}
 	pw.by = pw.w.ColumnWriters()
 	pw.batch = make([][]parquet.Value, len(pw.by))
 	index := func(name string) int {
@@ -134,12 +135,12 @@ func (w *Writer) Write(r *Row) (err error) {
 	w.rows++
 	w.group.rows++
 	w.group.raw += int64(len(r.Raw))
-	if w.rows == batchRows || w.group.rows >= groupRows || w.group.raw >= groupRaw {
+	if w.rows == batchRows || w.group.rows >= w.most || w.group.raw >= groupRaw {
 		if err := w.flushBatch(); err != nil {
 			return err
 		}
 	}
-	if w.group.rows >= groupRows || w.group.raw >= groupRaw {
+	if w.group.rows >= w.most || w.group.raw >= groupRaw {
 		w.group.rows, w.group.raw = 0, 0
 		if err := w.w.Flush(); err != nil {
 			return fmt.Errorf("write a row group: %w", err)
