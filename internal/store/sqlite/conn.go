@@ -20,7 +20,7 @@ type conn struct {
 	// table holds the statements of Tx, prepared when first used.
 	table [][numOps]*stmt
 
-	begin, beginWrite, snapshot, commit, rollback *stmt
+	begin, snapshot, commit, rollback *stmt
 }
 
 const maxArgs = 2
@@ -220,6 +220,9 @@ func (c *conn) number(sql string) (n int64, err error) {
 // inTransaction says whether a transaction is open: SQLite ends one by itself after
 // some errors.
 func (c *conn) inTransaction() bool { return lib.Xsqlite3_get_autocommit(c.tls, c.db) == 0 }
+
+// interrupt ends the statement that runs, from another goroutine.
+func (c *conn) interrupt() { lib.Xsqlite3_interrupt(c.tls, c.db) }
 
 // pointerSize holds a pointer on every platform.
 const pointerSize = 8

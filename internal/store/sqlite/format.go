@@ -79,7 +79,7 @@ func orUnknown(program string) string {
 // writtenBy says which program made the format. The table formats is the same in all
 // of them.
 func (c *conn) writtenBy(version int64) (program string, err error) {
-	err = c.query(fmt.Sprintf("SELECT CAST(program AS BLOB) FROM formats WHERE version = %d", version), func(s *stmt) error {
+	err = c.query(fmt.Sprintf("SELECT program FROM formats WHERE version = %d", version), func(s *stmt) error {
 		program = string(s.bytes(0))
 		return nil
 	})
