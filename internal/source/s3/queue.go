@@ -1,0 +1,339 @@
+package s3
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/debutsec/debut/cloudtrail"
+)
+
+const (
+	batchSize = 10 // messages in a request, the most that SQS takes
+	receivers = 4  // requests for messages at a time
+	// maxReceives is how often a message may come before it is not tried any more.
+	maxReceives = 25
+	maxParked   = 1000
+	maxBody     = 16 << 10 // of a parked message, bytes
+	partingTime = 10 * time.Second
+)
+
+// A post is the side of a run that reads the queue.
+type post struct {
+	*run
+	handlers sync.WaitGroup
+	room     chan struct{} // one for each message at work
+	done     chan string   // receipts to delete
+	parking  sync.Mutex    // one message is parked at a time
+
+	mu     sync.Mutex
+	atWork map[string]struct{} // receipts to keep invisible
+}
+
+// readQueue receives until ctx ends and every message that it received is done with.
+func (r *run) readQueue(ctx context.Context) {
+	p := &post{run: r, room: make(chan struct{}, r.o.Concurrency), done: make(chan string, 4*batchSize), atWork: map[string]struct{}{}}
+	// Deleting and extending go on until the last message is done.
+	after := context.WithoutCancel(ctx)
+	var receiving, rest sync.WaitGroup
+	for range receivers {
+		receiving.Go(func() { p.receive(ctx) })
+	}
+	rest.Go(func() { p.remove(after) })
+	keeping, stop := context.WithCancel(after)
+	rest.Go(func() { p.keep(keeping) })
+	receiving.Wait()
+	p.handlers.Wait()
+	close(p.done)
+	stop()
+	rest.Wait()
+}
+
+func (p *post) receive(ctx context.Context) {
+	failures := 0
+	for ctx.Err() == nil {
+		if !p.reserve(ctx, batchSize) {
+			return
+		}
+		list, err := p.queue.receive(ctx)
+		p.release(batchSize - len(list))
+		switch {
+		case ctx.Err() != nil && len(list) == 0:
+			return
+		case err != nil:
+			failures++
+			if failures >= 2 {
+				p.trouble.set("queue", fmt.Errorf("%w (listings go on)", err))
+			}
+			if sleep(ctx, backoff(failures, time.Second, time.Minute)) != nil {
+				return
+			}
+			continue
+		}
+		failures = 0
+		p.trouble.clear("queue")
+		p.stats.messages.Add(int64(len(list)))
+		for _, m := range list {
+			p.mu.Lock()
+			p.atWork[m.receipt] = struct{}{}
+			p.mu.Unlock()
+			p.handlers.Go(func() {
+				defer p.release(1)
+				p.handle(ctx, m)
+			})
+		}
+	}
+}
+
+// reserve takes room for n messages.
+func (p *post) reserve(ctx context.Context, n int) bool {
+	for i := range n {
+		select {
+		case p.room <- struct{}{}:
+		case <-ctx.Done():
+			p.release(i)
+			return false
+		}
+	}
+	return true
+}
+
+func (p *post) release(n int) {
+	for range n {
+		<-p.room
+	}
+}
+
+// handle brings all objects of a message to the sink, and then deletes the message or
+// gives it back.
+func (p *post) handle(ctx context.Context, m message) {
+	n, err := parseNotice(m.body)
+	if err != nil {
+		p.forget(m)
+		if err := p.park(ctx, m, err); err != nil {
+			p.log.Warn("message not parked; it comes again", "message", m.id, "err", err)
+			return
+		}
+		p.done <- m.receipt
+		return
+	}
+	p.stats.ignored.Add(int64(n.other))
+	wait := time.Duration(-1) // until the message may come again; negative: never
+	var flights []*flight
+	var items []item
+	for _, ref := range n.refs {
+		it, ok := p.wanted(ref)
+		if !ok {
+			p.stats.ignored.Add(1)
+			continue
+		}
+		if m.receives > maxReceives {
+			err := fmt.Errorf("its message was received %d times and never done with", m.receives)
+			if p.giveUp(ctx, it, err) != nil {
+				wait = max(wait, time.Minute)
+			}
+			continue
+		}
+		items, flights = append(items, it), append(flights, p.fetch(it))
+	}
+	for i, f := range flights {
+		switch err := f.wait(); {
+		case err == nil:
+		case errors.Is(err, errGivenUp) && p.listed(&items[i]):
+			// The ledger has it and listings find it again.
+		case errors.Is(err, errGivenUp):
+			wait = max(wait, min(time.Minute<<min(m.receives, 12), maxVisibility))
+		default: // the end of the run
+			wait = max(wait, 0)
+		}
+	}
+	p.forget(m)
+	if wait < 0 {
+		p.done <- m.receipt
+		return
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), partingTime)
+	defer cancel()
+	if err := p.queue.extend(end, []string{m.receipt}, wait); err != nil {
+		p.log.Debug("message not given back; it comes again after its time", "message", m.id, "err", err)
+	}
+}
+
+// wanted says whether an announced object is to be read.
+func (s *Source) wanted(ref ref) (item, bool) {
+	if ref.bucket != s.o.Bucket || !s.inPrefix(ref.key) {
+		return item{}, false
+	}
+	k, ok := s.readable(ref.key)
+	if !ok {
+		return item{}, false
+	}
+	return item{key: ref.key, etag: ref.etag, at: ref.at, k: k, foundBy: "notification"}, true
+}
+
+func (s *Source) inPrefix(key string) bool {
+	return len(s.o.Prefixes) == 0 || slices.ContainsFunc(s.o.Prefixes, func(p string) bool { return strings.HasPrefix(key, p) })
+}
+
+// readable reads the name of an object that holds records, or a digest if those are
+// read, and was delivered at or after the start.
+func (s *Source) readable(key string) (*cloudtrail.Key, bool) {
+	k, ok := cloudtrail.ParseKey(key)
+	if !ok || k.Account == "" || !s.isKind(k.Kind) || k.Day.Before(day(s.o.Start)) {
+		return nil, false
+	}
+	return &k, true
+}
+
+func (s *Source) isKind(kind string) bool {
+	switch kind {
+	case "CloudTrail", "CloudTrail-Insight", "CloudTrail-NetworkActivity":
+		return true
+	case "CloudTrail-Digest":
+		return s.o.Digests
+	}
+	return false
+}
+
+// listed says whether a listing finds the object.
+func (s *Source) listed(it *item) bool {
+	_, _, ok := branchOf(it.key)
+	return ok && !it.k.Day.Before(day(s.o.Now()).AddDate(0, 0, 1-horizonDaily))
+}
+
+func (p *post) forget(m message) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.atWork, m.receipt)
+}
+
+// remove deletes in batches, until done is closed.
+func (p *post) remove(ctx context.Context) {
+	for receipt := range p.done {
+		batch := append(make([]string, 0, batchSize), receipt)
+		t := time.NewTimer(100 * time.Millisecond)
+	collect:
+		for len(batch) < batchSize {
+			select {
+			case r, ok := <-p.done:
+				if !ok {
+					break collect
+				}
+				batch = append(batch, r)
+			case <-t.C:
+				break collect
+			}
+		}
+		t.Stop()
+		p.removeBatch(ctx, batch)
+	}
+}
+
+// removeBatch tries a few times. A message that stays comes again, and then the sink
+// has seen its objects.
+func (p *post) removeBatch(ctx context.Context, batch []string) {
+	for n := 1; ; n++ {
+		end, cancel := context.WithTimeout(ctx, partingTime)
+		err := p.queue.remove(end, batch)
+		cancel()
+		if err == nil {
+			p.stats.deleted.Add(int64(len(batch)))
+			return
+		}
+		if n == 3 {
+			p.log.Warn("messages not deleted; they come again", "messages", len(batch), "err", err)
+			return
+		}
+		if sleep(ctx, backoff(n, 200*time.Millisecond, time.Second)) != nil {
+			return
+		}
+	}
+}
+
+// keep hides the messages at work from others, until ctx ends.
+func (p *post) keep(ctx context.Context) {
+	tick := time.NewTicker(p.o.VisibilityTimeout / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		p.mu.Lock()
+		all := make([]string, 0, len(p.atWork))
+		for r := range p.atWork {
+			all = append(all, r)
+		}
+		p.mu.Unlock()
+		for batch := range slices.Chunk(all, batchSize) {
+			if err := p.queue.extend(ctx, batch, p.o.VisibilityTimeout); err != nil && ctx.Err() == nil {
+				p.log.Debug("messages not kept; they may come again", "messages", len(batch), "err", err)
+			}
+		}
+	}
+}
+
+// A Parked is a message that nobody understands. It is kept by the sink as a position
+// with the name parked/<id>; the position parked is the list of ids, oldest first.
+type Parked struct {
+	ID       string    `json:"id"`
+	Reason   string    `json:"reason"`
+	Body     string    `json:"body"` // its first 16 KiB
+	Sent     time.Time `json:"sent"`
+	Parked   time.Time `json:"parked"`
+	Receives int       `json:"receives"`
+}
+
+const parkedList = "parked"
+
+// park keeps the message with the reason, and forgets the oldest beyond maxParked.
+func (p *post) park(ctx context.Context, m message, reason error) error {
+	body := m.body
+	if len(body) > maxBody {
+		body = strings.ToValidUTF8(body[:maxBody], "")
+	}
+	value, err := json.Marshal(Parked{ID: m.id, Reason: reason.Error(), Body: body, Sent: m.sent, Parked: p.o.Now().UTC(), Receives: m.receives})
+	if err != nil {
+		return err
+	}
+	p.parking.Lock()
+	defer p.parking.Unlock()
+	old, err := p.sink.Position(ctx, p.o.Name, parkedList)
+	if err != nil {
+		return err
+	}
+	var ids []string
+	if len(old) > 0 {
+		if err := json.Unmarshal(old, &ids); err != nil {
+			return fmt.Errorf("read the list of parked messages: %w", err)
+		}
+	}
+	if err := p.sink.SetPosition(ctx, p.o.Name, parkedList+"/"+m.id, value); err != nil {
+		return err
+	}
+	if !slices.Contains(ids, m.id) {
+		ids = append(ids, m.id)
+	}
+	for len(ids) > maxParked {
+		if err := p.sink.SetPosition(ctx, p.o.Name, parkedList+"/"+ids[0], nil); err != nil {
+			return err
+		}
+		ids = ids[1:]
+	}
+	list, err := json.Marshal(ids)
+	if err != nil {
+		return err
+	}
+	if err := p.sink.SetPosition(ctx, p.o.Name, parkedList, list); err != nil {
+		return err
+	}
+	p.stats.parked.Add(1)
+	p.log.Warn("message parked", "message", m.id, "reason", reason)
+	return nil
+}
