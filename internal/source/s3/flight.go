@@ -117,14 +117,12 @@ func (r *run) fetch(it item) *flight {
 
 // fly tries until the object is durable, is given up, or ctx ends.
 func (r *run) fly(ctx context.Context, it item) error {
-	found, charged := it, 0
+	found, charged, healthy := it, 0, r.successes.Load()
 	for n := 1; ; n++ {
-		before := r.successes.Load()
 		err := r.attempt(ctx, &it)
 		switch {
 		case err == nil:
 			r.seen.add(r.object(it.key, it.etag))
-			r.stats.read.Add(1)
 			r.trouble.clear("objects")
 			return nil
 		case ctx.Err() != nil:
@@ -133,11 +131,13 @@ func (r *run) fly(ctx context.Context, it item) error {
 			r.log.Debug("object not taken; trying again", "object", r.url(it.key), "err", err)
 		default:
 			r.log.Debug("object not read; trying again", "object", r.url(it.key), "attempt", n, "err", err)
-			if errors.Is(err, errGone) || r.successes.Load() > before {
-				charged++
+			now := r.successes.Load()
+			if errors.Is(err, errGone) || now > healthy {
+				charged++ // others were read since the last attempt
 			} else if n >= 3 {
 				r.trouble.set("objects", err)
 			}
+			healthy = now
 			if errors.Is(err, errChanged) || errors.Is(err, errGone) {
 				it.etag = "" // look again which version there is
 			}
@@ -209,6 +209,9 @@ func (r *run) deliver(ctx context.Context, it *item, content []byte) error {
 	}
 	o := <-outcome // the sink promises one, also when it closes
 	if o.Err == nil {
+		if !o.Seen {
+			r.stats.read.Add(1)
+		}
 		return nil
 	}
 	if cause := m.get(); cause != nil {

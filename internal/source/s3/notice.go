@@ -96,19 +96,21 @@ func (e *envelope) notice() (notice, error) {
 			return n, errors.New("it names no bucket (s3Bucket)")
 		}
 		for _, key := range e.S3ObjectKey {
+			if key == "" {
+				return n, errors.New("it names an empty key")
+			}
 			n.refs = append(n.refs, ref{bucket: e.S3Bucket, key: key})
 		}
 		return n, nil
-	case e.Source == "aws.s3" && e.Detail != nil:
-		if e.DetailType != "Object Created" {
-			n.other = 1
-			return n, nil
-		}
+	case e.Source == "aws.s3" && e.DetailType == "Object Created" && e.Detail != nil:
 		o := e.Detail.Object
 		if e.Detail.Bucket.Name == "" || o.Key == "" {
 			return n, errors.New("an Object Created event names no bucket or no key")
 		}
 		n.refs = []ref{{bucket: e.Detail.Bucket.Name, key: o.Key, etag: cleanETag(o.ETag), at: stamp(e.Time)}}
+		return n, nil
+	case e.Source == "aws.s3" && strings.HasPrefix(e.DetailType, "Object "):
+		n.other = 1
 		return n, nil
 	case e.DetailType != "":
 		return n, fmt.Errorf("it is an EventBridge event %q of %q: the rule should match source aws.s3, detail-type Object Created", e.DetailType, e.Source)
