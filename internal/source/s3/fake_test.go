@@ -222,7 +222,7 @@ func (q *fakeQueue) receive(ctx context.Context) ([]message, error) {
 		if list, err := q.take(); err != nil || len(list) > 0 || !time.Now().Before(end) {
 			return list, err
 		}
-		if err := sleep(ctx, 500*time.Millisecond); err != nil {
+		if err := sleep(ctx, 2*time.Second); err != nil {
 			return nil, err
 		}
 	}
