@@ -170,7 +170,7 @@ type fakeQueue struct {
 	messages   []*fakeMessage
 	n          int
 	fault      error
-	extended   int
+	changed    chan struct{} // closed when receivers should look again
 }
 
 type fakeMessage struct {
@@ -184,6 +184,7 @@ func (q *fakeQueue) send(body string) string {
 	q.n++
 	m := &fakeMessage{message: message{id: fmt.Sprintf("m%d", q.n), body: body, sent: time.Now()}, visible: time.Now()}
 	q.messages = append(q.messages, m)
+	q.change()
 	return m.id
 }
 
@@ -219,12 +220,42 @@ func (q *fakeQueue) take() ([]message, error) {
 
 func (q *fakeQueue) receive(ctx context.Context) ([]message, error) {
 	for end := time.Now().Add(20 * time.Second); ; {
-		if list, err := q.take(); err != nil || len(list) > 0 || !time.Now().Before(end) {
+		list, err := q.take()
+		if err != nil || len(list) > 0 || !time.Now().Before(end) {
 			return list, err
 		}
-		if err := sleep(ctx, 2*time.Second); err != nil {
-			return nil, err
+		changed, next := q.next(end)
+		t := time.NewTimer(time.Until(next))
+		select {
+		case <-changed:
+		case <-t.C:
+		case <-ctx.Done():
 		}
+		if t.Stop(); ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// next is when a message becomes visible, at most end, unless something changes before.
+func (q *fakeQueue) next(end time.Time) (changed chan struct{}, next time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, m := range q.messages {
+		if m.visible.Before(end) {
+			end = m.visible
+		}
+	}
+	if q.changed == nil {
+		q.changed = make(chan struct{})
+	}
+	return q.changed, end
+}
+
+func (q *fakeQueue) change() {
+	if q.changed != nil {
+		close(q.changed)
+		q.changed = nil
 	}
 }
 
@@ -244,7 +275,7 @@ func (q *fakeQueue) extend(_ context.Context, receipts []string, d time.Duration
 	for _, m := range q.messages {
 		if slices.Contains(receipts, m.receipt) {
 			m.visible = time.Now().Add(d)
-			q.extended++
+			q.change()
 		}
 	}
 	return q.fault

@@ -27,6 +27,7 @@ const (
 type post struct {
 	*run
 	handlers sync.WaitGroup
+	turn     chan struct{} // held by the receiver that waits for room, or two would wait for each other
 	room     chan struct{} // one for each message at work
 	done     chan string   // receipts to delete
 	parking  sync.Mutex    // one message is parked at a time
@@ -37,7 +38,10 @@ type post struct {
 
 // readQueue receives until ctx ends and every message that it received is done with.
 func (r *run) readQueue(ctx context.Context) {
-	p := &post{run: r, room: make(chan struct{}, r.o.Concurrency), done: make(chan string, 4*batchSize), atWork: map[string]struct{}{}}
+	p := &post{
+		run: r, turn: make(chan struct{}, 1), room: make(chan struct{}, max(r.o.Concurrency, batchSize)),
+		done: make(chan string, 4*batchSize), atWork: map[string]struct{}{},
+	}
 	// Deleting and extending go on until the last message is done.
 	after := context.WithoutCancel(ctx)
 	var receiving, rest sync.WaitGroup
@@ -92,6 +96,12 @@ func (p *post) receive(ctx context.Context) {
 
 // reserve takes room for n messages.
 func (p *post) reserve(ctx context.Context, n int) bool {
+	select {
+	case p.turn <- struct{}{}:
+		defer func() { <-p.turn }()
+	case <-ctx.Done():
+		return false
+	}
 	for i := range n {
 		select {
 		case p.room <- struct{}{}:
