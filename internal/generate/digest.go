@@ -17,8 +17,19 @@ type digester struct {
 	region, org string
 	hour        int64 // the next to be written
 	files       []delivered
-	before      string // the digest before, and its hash
-	hash        string
+	before      string // the digest before, its hash and its signature
+	hash, sig   string
+	signer      *signer
+	signed      *arrivals // collects signatures
+}
+
+// newDigesters makes those of an account, by region.
+func newDigesters(a *account, org string, s *signer, signed *arrivals) []*digester {
+	list := make([]*digester, len(a.regions))
+	for i, region := range a.regions {
+		list[i] = &digester{a: a, region: region, org: org, signer: s, signed: signed}
+	}
+	return list
 }
 
 // delivered is an object that was delivered.
@@ -41,12 +52,15 @@ type digestFile struct {
 	End            string      `json:"digestEndTime"`
 	Bucket         string      `json:"digestS3Bucket"`
 	Object         string      `json:"digestS3Object"`
+	Fingerprint    string      `json:"digestPublicKeyFingerprint"`
+	Algorithm      string      `json:"digestSignatureAlgorithm"`
 	Newest         *string     `json:"newestEventTime"`
 	Oldest         *string     `json:"oldestEventTime"`
 	PreviousBucket *string     `json:"previousDigestS3Bucket"`
 	PreviousObject *string     `json:"previousDigestS3Object"`
 	PreviousHash   *string     `json:"previousDigestHashValue"`
 	PreviousKind   *string     `json:"previousDigestHashAlgorithm"`
+	PreviousSig    *string     `json:"previousDigestSignature"`
 	LogFiles       []digestLog `json:"logFiles"`
 }
 
@@ -75,7 +89,16 @@ func (d *digester) until(t int64, store func(key string, raw []byte) error) erro
 			return err
 		}
 		sum := sha256.Sum256(raw)
+		end := (d.hour + 1) * hour
+		before := "null"
+		if d.sig != "" {
+			before = d.sig
+		}
 		d.before, d.hash = key, hex.EncodeToString(sum[:])
+		if d.sig, err = d.signer.sign(d.a.cfg.at(end).Format(time.RFC3339) + "\n" + bucket + "/" + key + "\n" + d.hash + "\n" + before); err != nil {
+			return err
+		}
+		d.signed.add(end, []byte(`","key":"`+key+`","signature":"`+d.sig+"\"}\n"))
 	}
 	return nil
 }
@@ -87,11 +110,12 @@ func (d *digester) file() (raw []byte, key string, err error) {
 		end.Format("2006/01/02"), d.a.id, d.region, trailName, d.a.regions[0], end.Format("20060102T150405Z"))
 	f := digestFile{
 		Account: d.a.id, Start: cfg.at(d.hour * hour).Format(time.RFC3339), End: end.Format(time.RFC3339),
-		Bucket: bucket, Object: key, LogFiles: []digestLog{},
+		Bucket: bucket, Object: key, Fingerprint: d.signer.fingerprint, Algorithm: "SHA256withRSA", LogFiles: []digestLog{},
 	}
 	if d.before != "" {
 		b, kind := bucket, "SHA-256"
 		f.PreviousBucket, f.PreviousObject, f.PreviousHash, f.PreviousKind = &b, &d.before, &d.hash, &kind
+		f.PreviousSig = &d.sig
 	}
 	slices.SortFunc(d.files, func(x, y delivered) int {
 		return cmp.Or(cmp.Compare(x.arrival, y.arrival), cmp.Compare(x.key, y.key))

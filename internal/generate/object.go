@@ -45,13 +45,7 @@ func newObjects(a *account, dir, org string, arrivals *arrivals, count func(Coun
 	if err != nil {
 		return nil, err
 	}
-	o := &objects{a: a, dir: dir, org: org, render: newRenderer(a), zip: zip, fast: fast, made: map[string]bool{}, arrivals: arrivals, count: count}
-	if a.cfg.Digests {
-		for region := range a.regions {
-			o.digests = append(o.digests, &digester{a: a, region: a.regions[region], org: org})
-		}
-	}
-	return o, nil
+	return &objects{a: a, dir: dir, org: org, render: newRenderer(a), zip: zip, fast: fast, made: map[string]bool{}, arrivals: arrivals, count: count}, nil
 }
 
 // write makes the object of a batch.

@@ -3,10 +3,14 @@ package generate_test
 import (
 	"bytes"
 	"context"
+	"crypto"
+	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -343,6 +347,7 @@ func checkTruthArrivals(t *testing.T, dir string, sum *generate.Summary, lines [
 // digest is what the test reads of a digest file.
 type digest struct {
 	DigestStartTime, DigestEndTime, DigestS3Object, PreviousDigestS3Object, PreviousDigestHashValue string
+	PreviousDigestSignature, DigestPublicKeyFingerprint                                             string
 	LogFiles                                                                                        []struct{ S3Object, HashValue string }
 }
 
@@ -351,6 +356,11 @@ func TestDigests(t *testing.T) {
 	cfg := generate.Default(5000, 2)
 	cfg.Accounts, cfg.Digests = 2, true
 	dir, sum := trail(t, cfg)
+	signatures := map[string]string{}
+	for _, l := range readLines[struct{ Arrival, Key, Signature string }](t, filepath.Join(dir, generate.SideDir, generate.DigestsFile)) {
+		signatures[l.Key] = l.Signature
+	}
+	fingerprint, public := publicKey(t, dir)
 	chains := map[string][]digest{} // by account and region
 	hashes := map[string]string{}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -375,6 +385,18 @@ func TestDigests(t *testing.T) {
 		}
 		hash := sha256.Sum256(raw)
 		hashes[one.DigestS3Object] = hex.EncodeToString(hash[:])
+		before := one.PreviousDigestSignature
+		if before == "" {
+			before = "null"
+		}
+		sig, err := hex.DecodeString(signatures[one.DigestS3Object])
+		if err != nil {
+			return err
+		}
+		signed := sha256.Sum256(fmt.Appendf(nil, "%s\ndebut-generated-trail/%s\n%x\n%s", one.DigestEndTime, one.DigestS3Object, hash, before))
+		if err := rsa.VerifyPKCS1v15(public, crypto.SHA256, signed[:], sig); err != nil || one.DigestPublicKeyFingerprint != fingerprint {
+			t.Errorf("signature of %s: %v", path, err)
+		}
 		chains[key.Account+key.Region] = append(chains[key.Account+key.Region], one)
 		return nil
 	})
@@ -393,6 +415,7 @@ func TestDigests(t *testing.T) {
 		var before digest
 		for _, d := range chain {
 			if d.PreviousDigestS3Object != before.DigestS3Object || d.PreviousDigestHashValue != hashes[before.DigestS3Object] ||
+				d.PreviousDigestSignature != signatures[before.DigestS3Object] ||
 				before.DigestEndTime != "" && d.DigestStartTime != before.DigestEndTime {
 				t.Errorf("%s does not follow %s", d.DigestS3Object, before.DigestS3Object)
 			}
@@ -413,6 +436,29 @@ func TestDigests(t *testing.T) {
 	if objects != sum.Objects {
 		t.Errorf("digests name %d objects, %d were written", objects, sum.Objects)
 	}
+}
+
+// publicKey reads the key that digests are checked with.
+func publicKey(t *testing.T, dir string) (string, *rsa.PublicKey) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, generate.SideDir, generate.KeysFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list struct {
+		PublicKeyList []struct {
+			Value       []byte
+			Fingerprint string
+		}
+	}
+	if err := json.Unmarshal(b, &list); err != nil || len(list.PublicKeyList) != 1 {
+		t.Fatalf("%v, %v", list, err)
+	}
+	key, err := x509.ParsePKCS1PublicKey(list.PublicKeyList[0].Value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list.PublicKeyList[0].Fingerprint, key
 }
 
 func TestFolderMustBeEmpty(t *testing.T) {

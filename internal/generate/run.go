@@ -24,6 +24,10 @@ const (
 	SideDir      = ".truth"
 	TruthFile    = "truth.ndjson"
 	ArrivalsFile = "arrivals.ndjson"
+	// DigestsFile has the signatures of the digests, which S3 keeps beside an object, and
+	// KeysFile the public key that they are checked with.
+	DigestsFile = "digests.ndjson"
+	KeysFile    = "public-keys.json"
 	// ParamsFile is written last: without it the trail is not whole.
 	ParamsFile = "params.json"
 )
@@ -69,6 +73,11 @@ func Run(ctx context.Context, cfg Config, dir string, progress func(Counts)) (Su
 	}
 	r := &run{cfg: &cfg, plan: newPlan(&cfg), dir: dir, side: filepath.Join(dir, SideDir), progress: progress}
 	r.sum.Config, r.sum.Truth = cfg, filepath.Join(r.side, TruthFile)
+	if cfg.Digests {
+		if r.signer, err = newSigner(); err != nil {
+			return r.sum, fmt.Errorf("generate %s: %w", dir, err)
+		}
+	}
 	for _, step := range []func(context.Context) error{r.writeTruth, r.writeObjects, r.writeParams} {
 		if err := step(ctx); err != nil {
 			return r.sum, fmt.Errorf("generate %s: %w", dir, err)
@@ -105,6 +114,7 @@ type run struct {
 	cfg       *Config
 	plan      *plan
 	dir, side string
+	signer    *signer // of digests; nil without
 
 	mu       sync.Mutex // guards what follows
 	sum      Summary
@@ -187,6 +197,14 @@ func (r *run) writeObjects(ctx context.Context) error {
 	if err := r.eachAccount(ctx, r.writeAccount); err != nil {
 		return err
 	}
+	if r.cfg.Digests {
+		if err := r.mergeParts(DigestsFile, nil); err != nil {
+			return err
+		}
+		if err := r.signer.writePublicKey(r.side, r.cfg); err != nil {
+			return err
+		}
+	}
 	return r.mergeParts(ArrivalsFile, nil)
 }
 
@@ -202,6 +220,17 @@ func (r *run) writeAccount(ctx context.Context, i int) (err error) {
 	if err != nil {
 		return err
 	}
+	var signed *arrivals
+	if r.cfg.Digests {
+		var sigs *lineWriter
+		sigs, err = createLines(r.part(DigestsFile, i))
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, sigs.close()) }()
+		signed = &arrivals{cfg: r.cfg, out: sigs}
+		obj.digests = newDigesters(a, r.plan.org, r.signer, signed)
+	}
 	d := newDelivery(a, obj.write)
 	// settle is called when all objects that arrive before t are there.
 	settle := func(t int64) error {
@@ -213,7 +242,10 @@ func (r *run) writeAccount(ctx context.Context, i int) (err error) {
 				return err
 			}
 		}
-		return nil
+		if signed == nil {
+			return nil
+		}
+		return signed.flush(r.cfg.at(t))
 	}
 	g := &generator{a: a, add: d.add, close: func(k int64) error {
 		if err := d.close(k); err != nil {
