@@ -43,8 +43,11 @@ type Delivery struct {
 
 // An Object is the identity of an input.
 type Object struct {
-	Name    string // bucket/key, or an absolute path
-	Version string // ETag, or size and modification time: another version is another object
+	Name string // bucket/key, or an absolute path
+	// Version is the ETag, or size and modification time: another version is another
+	// object. Expect and Fail may not know it; "" then stands for any version, and the
+	// delivery of any settles it.
+	Version string
 }
 
 // An Outcome is what became of a delivery.
