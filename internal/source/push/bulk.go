@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/debutsec/debut/cloudtrail"
 	"github.com/debutsec/debut/ecs"
@@ -34,7 +35,7 @@ const (
 
 // bulk serves _bulk. A body that is no bulk request is refused whole, and nothing of
 // it is taken; a document that cannot be used is refused by itself.
-func (c *call) bulk(index string) error {
+func (c *call) bulk(ctx context.Context, index string) error {
 	if err := c.method(http.MethodPost, http.MethodPut); err != nil {
 		return err
 	}
@@ -48,11 +49,11 @@ func (c *call) bulk(index string) error {
 		b.release()
 		return err
 	}
-	lines, err := c.s.judge(c.r.Context(), items)
+	lines, err := c.s.judge(ctx, items)
 	if err != nil || len(lines) == 0 {
 		b.release()
 	} else {
-		err = c.deliverLines(b, lines)
+		err = c.deliverLines(ctx, b, lines)
 	}
 	if err != nil {
 		return err
@@ -67,8 +68,8 @@ func (c *call) bulk(index string) error {
 }
 
 // deliverLines delivers the documents that were found usable, one a line.
-func (c *call) deliverLines(b *body, lines net.Buffers) error {
-	o, err := c.s.deliver(c.r, b, source.Delivery{Open: func(context.Context) (io.ReadCloser, error) {
+func (c *call) deliverLines(ctx context.Context, b *body, lines net.Buffers) error {
+	o, err := c.s.deliver(ctx, c.r, b, source.Delivery{Open: func(context.Context) (io.ReadCloser, error) {
 		text := append(net.Buffers(nil), lines...) // reading takes it apart
 		return io.NopCloser(&text), nil
 	}})
@@ -189,7 +190,7 @@ func (s *Source) judge(ctx context.Context, items []item) (net.Buffers, error) {
 			return nil, errGone
 		}
 		if reason != "" {
-			it.fail(http.StatusBadRequest, "document_parsing_exception", reason)
+			it.fail("document_parsing_exception", reason)
 			continue
 		}
 		it.status = http.StatusCreated
@@ -201,8 +202,8 @@ func (s *Source) judge(ctx context.Context, items []item) (net.Buffers, error) {
 	return lines, nil
 }
 
-func (it *item) fail(status int, kind, reason string) {
-	it.status, it.kind, it.reason = status, kind, reason
+func (it *item) fail(kind, reason string) {
+	it.status, it.kind, it.reason = http.StatusBadRequest, kind, reason
 }
 
 // refuse refuses what can be told from the action alone.
@@ -210,28 +211,48 @@ func (it *item) refuse() {
 	switch {
 	case len(it.index) > maxIndexName:
 		it.index = strings.ToValidUTF8(it.index[:maxIndexName], "")
-		it.fail(http.StatusBadRequest, "invalid_index_name_exception", "the name of the index is too long")
+		it.fail("invalid_index_name_exception", "the name of the index is too long")
 	case len(it.id) > maxDocumentID:
 		it.id = strings.ToValidUTF8(it.id[:maxDocumentID], "")
-		it.fail(http.StatusBadRequest, illegalArgument, "the _id is longer than 512 bytes")
+		it.fail(illegalArgument, "the _id is longer than 512 bytes")
 	case it.op == "update" || it.op == "delete":
-		it.fail(http.StatusBadRequest, illegalArgument, "events are only added here: use index or create")
+		it.fail(illegalArgument, "events are only added here: use index or create")
 	}
+}
+
+// notAnObject says why text is not one JSON object, or "".
+func notAnObject(text []byte) string {
+	if len(text) == 0 {
+		return "the document is empty"
+	}
+	end, err := rawjson.Skip(text, 0)
+	switch {
+	case err != nil:
+		return "the document is not JSON: " + err.Error()
+	case text[0] != '{' || end != len(text):
+		return "the document is not one JSON object"
+	}
+	return ""
+}
+
+// checkDocument says what [ecs.ParseJSON] would of an object whose grammar has been
+// checked, but builds nothing of a document as they usually are: with one plain time.
+func checkDocument(raw []byte) error {
+	if v := rawjson.Get(raw, "@timestamp"); len(v) > 0 && v[0] == '"' {
+		if t, err := time.Parse(time.RFC3339Nano, rawjson.String(v)); err == nil && t.Year() >= 1900 && t.Year() <= 2100 {
+			return nil
+		}
+	}
+	_, err := ecs.ParseJSON(nil, raw)
+	return err //nolint:wrapcheck // shown as it is
 }
 
 // inspect reads one document and says why it cannot be used, or "". The error is that
 // of ctx.
 func inspect(ctx context.Context, d *cloudtrail.Decoder, line []byte) (reason string, err error) {
 	text := bytes.TrimSpace(line)
-	end, syntax := 0, error(rawjson.ErrTruncated)
-	if len(text) > 0 {
-		end, syntax = rawjson.Skip(text, 0)
-	}
-	switch {
-	case syntax != nil:
-		return "the document is not JSON: " + syntax.Error(), nil
-	case text[0] != '{' || end != len(text):
-		return "the document is not one JSON object", nil
+	if reason = notAnObject(text); reason != "" {
+		return reason, nil
 	}
 	usable := false
 	sum, err := d.Decode(ctx, "", bytes.NewReader(text), cloudtrail.Visitor{
@@ -240,7 +261,7 @@ func inspect(ctx context.Context, d *cloudtrail.Decoder, line []byte) (reason st
 			return nil
 		},
 		Document: func(raw []byte) error {
-			if _, err := ecs.ParseJSON(nil, raw); err == nil {
+			if err := checkDocument(raw); err == nil {
 				usable = true
 			} else if reason == "" {
 				reason = "[bad-document] " + err.Error()

@@ -60,7 +60,10 @@ func TestEveryItemIsAcknowledgedAsItWasTaken(t *testing.T) {
 		kinds := []func() doc{
 			func() doc { i := id(); return doc{record(i), []string{i}} },
 			func() doc { i := id(); return doc{document(i), []string{i}} },
-			func() doc { i := id(); return doc{`{"@timestamp":"2026-01-31T08:00:00Z","message":` + quoted(record(i)) + `}`, []string{i}} },
+			func() doc {
+				i := id()
+				return doc{`{"@timestamp":"2026-01-31T08:00:00Z","message":` + quoted(record(i)) + `}`, []string{i}}
+			},
 			func() doc { i := id(); return doc{`{"event":{"original":` + quoted(record(i)) + `}}`, []string{i}} },
 			func() doc {
 				i, j := id(), id()

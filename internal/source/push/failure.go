@@ -16,7 +16,6 @@ type failure struct {
 
 func (f *failure) Error() string { return f.message }
 
-//nolint:gochecknoglobals // errors
 var (
 	errClosing   = &failure{http.StatusServiceUnavailable, "closing", "the server is starting or stopping: send it again", 5 * time.Second}
 	errBusy      = &failure{http.StatusTooManyRequests, "busy", "more arrives than can be stored: send it again later", time.Second}

@@ -2,6 +2,7 @@ package push
 
 import (
 	"cmp"
+	"context"
 	"encoding/base64"
 	"net/http"
 	"strings"
@@ -24,7 +25,7 @@ const maxRequestID = 256
 // for failure: it sends the batch again, for as long as it is configured to, and then
 // writes it to its backup bucket; after 413 at once. So a batch with anything usable in
 // it is a success, and one without is left for the backup.
-func (c *call) firehose() error {
+func (c *call) firehose(ctx context.Context) error {
 	if err := c.method(http.MethodPost); err != nil {
 		return err
 	}
@@ -36,7 +37,7 @@ func (c *call) firehose() error {
 		b.release()
 		return err
 	}
-	o, err := c.s.deliver(c.r, b, whole(b.bytes))
+	o, err := c.s.deliver(ctx, c.r, b, whole(b.bytes))
 	if err != nil {
 		return err
 	}

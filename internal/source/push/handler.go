@@ -1,11 +1,13 @@
 package push
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -35,9 +37,9 @@ func (s *Source) serve(w http.ResponseWriter, r *http.Request) {
 	if c.kind == bulk || c.kind == handshake {
 		w.Header().Set("X-Elastic-Product", "Elasticsearch")
 	}
-	err := c.authenticate()
+	err := c.authenticate(r.Context())
 	if err == nil {
-		err = c.route(path)
+		err = c.route(r.Context(), path)
 	}
 	count.bytes.Add(c.read)
 	if err != nil {
@@ -77,20 +79,20 @@ func endpointOf(path []string) endpoint {
 	return handshake
 }
 
-func (c *call) route(path []string) error {
+func (c *call) route(ctx context.Context, path []string) error {
 	switch c.kind {
 	case records:
-		return c.records()
+		return c.records(ctx)
 	case firehose:
-		return c.firehose()
+		return c.firehose(ctx)
 	case eventBridge:
-		return c.eventBridge()
+		return c.eventBridge(ctx)
 	case bulk:
 		index := ""
 		if len(path) > 1 {
 			index = path[0]
 		}
-		return c.bulk(index)
+		return c.bulk(ctx, index)
 	default:
 		return c.handshake(path)
 	}
@@ -98,23 +100,21 @@ func (c *call) route(path []string) error {
 
 // method refuses a request by any other method.
 func (c *call) method(allowed ...string) error {
-	for _, m := range allowed {
-		if c.r.Method == m {
-			return nil
-		}
+	if slices.Contains(allowed, c.r.Method) {
+		return nil
 	}
 	c.w.Header().Set("Allow", strings.Join(allowed, ", "))
 	return &failure{http.StatusMethodNotAllowed, "method-not-allowed", "only " + strings.Join(allowed, " and ") + " can be used here", 0}
 }
 
 // authenticate checks the token, if that is the handler's matter.
-func (c *call) authenticate() error {
+func (c *call) authenticate(ctx context.Context) error {
 	if c.s.opt.Token == nil {
 		return nil
 	}
 	token, ok := TokenOf(c.r)
 	if ok {
-		err := c.s.opt.Token(c.r.Context(), token)
+		err := c.s.opt.Token(ctx, token)
 		if err == nil {
 			return nil
 		}
@@ -227,8 +227,7 @@ func (c *call) encoding() error {
 }
 
 func asFailure(err error) *failure {
-	var f *failure
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*failure](err); ok {
 		return f
 	}
 	return &failure{http.StatusInternalServerError, "internal", "the request could not be served", 0}

@@ -145,7 +145,7 @@ func (s *Source) running() bool {
 
 // deliver hands a body over and waits until it is durable. The body is given back to
 // the budget when the sink is done with it, which may be after deliver has returned.
-func (s *Source) deliver(r *http.Request, b *body, d source.Delivery) (source.Outcome, error) {
+func (s *Source) deliver(ctx context.Context, r *http.Request, b *body, d source.Delivery) (source.Outcome, error) {
 	sink, running, ok := s.enter()
 	if !ok {
 		b.release()
@@ -158,9 +158,9 @@ func (s *Source) deliver(r *http.Request, b *body, d source.Delivery) (source.Ou
 		s.leave()
 		done <- o
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), s.opt.Wait)
-	stop := context.AfterFunc(running, cancel)
-	err := sink.Deliver(ctx, d)
+	waiting, cancel := context.WithTimeout(ctx, s.opt.Wait)
+	stop := context.AfterFunc(running, cancel) //nolint:contextcheck // the source's end ends the wait, too
+	err := sink.Deliver(waiting, d)
 	stop()
 	cancel()
 	if err != nil {
@@ -169,7 +169,7 @@ func (s *Source) deliver(r *http.Request, b *body, d source.Delivery) (source.Ou
 		switch {
 		case running.Err() != nil:
 			return source.Outcome{}, errClosing
-		case r.Context().Err() != nil:
+		case ctx.Err() != nil:
 			return source.Outcome{}, errGone
 		}
 		return source.Outcome{}, errBusy
@@ -179,7 +179,7 @@ func (s *Source) deliver(r *http.Request, b *body, d source.Delivery) (source.Ou
 	select {
 	case o := <-done:
 		return o, failed(o.Err)
-	case <-r.Context().Done():
+	case <-ctx.Done():
 		return source.Outcome{}, errGone
 	case <-limit.C:
 		return source.Outcome{}, errSlow

@@ -252,8 +252,8 @@ func TestRun(t *testing.T) {
 			cancel()
 			synctest.Wait()
 			select {
-			case <-ended:
-				t.Error("Run ended before what it had delivered was done")
+			case err := <-ended:
+				t.Error("Run ended before what it had delivered was done", err)
 			default:
 			}
 			if w := do(s, http.MethodPost, "/v1/records", record("b")); w.Code != 503 {

@@ -41,7 +41,7 @@ type refused struct {
 const maxProblems = 10
 
 // records serves POST /v1/records.
-func (c *call) records() error {
+func (c *call) records(ctx context.Context) error {
 	if err := c.method(http.MethodPost); err != nil {
 		return err
 	}
@@ -68,11 +68,11 @@ func (c *call) records() error {
 		sum := sha256.Sum256(b.bytes)
 		d.Object = &source.Object{Name: "push/" + c.s.opt.Name + "/" + key, Version: hex.EncodeToString(sum[:16])}
 	}
-	return c.take(b, d)
+	return c.take(ctx, b, d)
 }
 
 // eventBridge serves POST /v1/eventbridge.
-func (c *call) eventBridge() error {
+func (c *call) eventBridge(ctx context.Context) error {
 	if err := c.method(http.MethodPost, http.MethodPut); err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (c *call) eventBridge() error {
 		b.release()
 		return err
 	}
-	return c.take(b, whole(b.bytes))
+	return c.take(ctx, b, whole(b.bytes))
 }
 
 // whole is a delivery of all that a body holds.
@@ -93,8 +93,8 @@ func whole(b []byte) source.Delivery {
 }
 
 // take delivers a body and answers what became of it.
-func (c *call) take(b *body, d source.Delivery) error {
-	o, err := c.s.deliver(c.r, b, d)
+func (c *call) take(ctx context.Context, b *body, d source.Delivery) error {
+	o, err := c.s.deliver(ctx, c.r, b, d)
 	if err != nil {
 		return err
 	}

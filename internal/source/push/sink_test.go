@@ -37,7 +37,10 @@ type sink struct {
 	err    error                       // of every outcome
 	before func(context.Context) error // what Deliver does first
 	hold   chan struct{}               // if not nil, what is taken is done when it is closed
+	taken  func()                      // if not nil, called when something is taken
 	wg     sync.WaitGroup
+
+	discard bool // read nothing
 }
 
 func newSink() *sink { return &sink{names: map[string]bool{}, seen: map[source.Object]bool{}} }
@@ -49,21 +52,25 @@ func (s *sink) Deliver(ctx context.Context, d source.Delivery) error {
 		}
 	}
 	if s.hold == nil {
-		d.Done(s.read(d))
+		d.Done(s.read(ctx, d))
 		return nil
 	}
-	s.wg.Add(1)
-	go func() {
-		defer s.wg.Done()
+	s.wg.Go(func() {
 		<-s.hold
-		d.Done(s.read(d))
-	}()
+		d.Done(s.read(context.WithoutCancel(ctx), d))
+	})
+	if s.taken != nil {
+		s.taken()
+	}
 	return nil
 }
 
-func (s *sink) read(d source.Delivery) source.Outcome {
+func (s *sink) read(ctx context.Context, d source.Delivery) source.Outcome {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.discard {
+		return source.Outcome{}
+	}
 	if s.err != nil {
 		return source.Outcome{Err: s.err}
 	}
@@ -74,7 +81,7 @@ func (s *sink) read(d source.Delivery) source.Outcome {
 		s.seen[*d.Object] = true
 	}
 	s.names[d.Name] = true
-	rc, err := d.Open(context.Background())
+	rc, err := d.Open(ctx)
 	if err != nil {
 		return source.Outcome{Err: err}
 	}
@@ -82,7 +89,7 @@ func (s *sink) read(d source.Delivery) source.Outcome {
 	var out source.Outcome
 	var dec cloudtrail.Decoder
 	bad := int64(0)
-	out.Summary, out.Err = dec.Decode(context.Background(), d.Name, rc, cloudtrail.Visitor{
+	out.Summary, out.Err = dec.Decode(ctx, d.Name, rc, cloudtrail.Visitor{
 		Record: func(r *cloudtrail.Record) error {
 			s.events = append(s.events, strings.Clone(r.Text(cloudtrail.EventID)))
 			return nil
