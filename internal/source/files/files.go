@@ -14,6 +14,7 @@ import (
 
 	"github.com/debutsec/debut/cloudtrail"
 	"github.com/debutsec/debut/internal/pipeline"
+	"github.com/debutsec/debut/internal/source"
 )
 
 // Options say what to look for.
@@ -153,7 +154,7 @@ func (w *Walk) named(path string) bool {
 		return w.skip(NamedTwice)
 	}
 	w.seen.add(full)
-	return w.give(path, keyOf(full))
+	return w.give(path, source.KeyOf(full))
 }
 
 // give gives out an object.
@@ -219,7 +220,7 @@ func (w *Walk) entries(path string) ([]fs.DirEntry, bool) {
 func (w *Walk) entry(path, full string, e fs.DirEntry) bool {
 	mode := e.Type()
 	switch {
-	case isHidden(e.Name()):
+	case source.IsHidden(e.Name()):
 		return w.skip(Hidden)
 	case mode.IsDir():
 		if w.roots[full] {
@@ -278,7 +279,7 @@ func (w *Walk) walked(full string, folder bool) bool {
 		return true
 	}
 	for at := full; ; {
-		if isHidden(filepath.Base(at)) {
+		if source.IsHidden(filepath.Base(at)) {
 			return false
 		}
 		parent := filepath.Dir(at)

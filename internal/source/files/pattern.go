@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/debutsec/debut/internal/source"
 )
 
 func isPattern(path string) bool { return strings.ContainsAny(path, "*?[") }
@@ -88,10 +90,10 @@ func (p *pattern) next(states uint64, name string, through bool) uint64 {
 		switch {
 		case states&(1<<i) == 0:
 		case e == "**":
-			if through && !isHidden(name) {
+			if through && !source.IsHidden(name) {
 				out |= 1 << i
 			}
-		case isHidden(name) && !isHidden(e):
+		case source.IsHidden(name) && !source.IsHidden(e):
 		default:
 			if ok, _ := filepath.Match(e, name); ok {
 				out |= 1 << (i + 1)
