@@ -78,10 +78,10 @@ func (s *Source) has(ctx context.Context, o *source.Object) (bool, error) {
 // offerWhole delivers a file that is read as a whole.
 func (s *Source) offerWhole(ctx context.Context, f *os.File, fl *flight) error {
 	var err error
-	if fl.print, err = fingerprint(f, fl.stamp.size); err != nil {
+	if fl.sum, err = fingerprint(f, fl.stamp.size); err != nil {
 		return err
 	}
-	known := s.index.known(fl.stamp, fl.path, fl.print) // by another name
+	known := s.index.known(fl.stamp, fl.path, fl.sum) // by another name
 	if !known {
 		if known, err = s.has(ctx, fl.d.Object); err != nil {
 			return err
@@ -96,7 +96,7 @@ func (s *Source) offerWhole(ctx context.Context, f *os.File, fl *flight) error {
 
 // finished notes that a file needs nothing any more.
 func (s *Source) finished(fl *flight) {
-	s.index.add(fl.stamp, fl.path, fl.print)
+	s.index.add(fl.stamp, fl.path, fl.sum)
 	delete(s.retries, fl.path)
 }
 

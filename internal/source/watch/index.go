@@ -21,9 +21,9 @@ type index struct {
 }
 
 type entry struct {
-	path  uint64 // hash of the path
-	print uint64
-	seen  uint32 // the last scan that met it
+	path uint64 // hash of the path
+	sum  uint64 // of its contents
+	seen uint32 // the last scan that met it
 }
 
 func newIndex() *index {
@@ -50,15 +50,15 @@ func (x *index) done(st stamp, path string) bool {
 }
 
 // known reports whether the file was read under some path.
-func (x *index) known(st stamp, path string, print uint64) bool {
+func (x *index) known(st stamp, path string, sum uint64) bool {
 	id := st.id(path)
 	e, ok := x.shards[id>>56][id]
-	return ok && e.print == print
+	return ok && e.sum == sum
 }
 
-func (x *index) add(st stamp, path string, print uint64) {
+func (x *index) add(st stamp, path string, sum uint64) {
 	id := st.id(path)
-	x.shards[id>>56][id] = entry{hashPath(path), print, x.scan}
+	x.shards[id>>56][id] = entry{hashPath(path), sum, x.scan}
 	x.dirty[id>>56] = true
 }
 
@@ -95,7 +95,7 @@ func (x *index) flush(ctx context.Context, sink source.Sink, name string) error 
 		for id, e := range shard {
 			b = binary.BigEndian.AppendUint64(b, id)
 			b = binary.BigEndian.AppendUint64(b, e.path)
-			b = binary.BigEndian.AppendUint64(b, e.print)
+			b = binary.BigEndian.AppendUint64(b, e.sum)
 		}
 		if err := sink.SetPosition(ctx, name, shardName(i), b); err != nil {
 			return fmt.Errorf("note what has been read: %w", err)

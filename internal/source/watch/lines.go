@@ -54,8 +54,8 @@ func (s *Source) firstLine(f *os.File, size int64) ([]byte, error) {
 			return nil, err //nolint:wrapcheck // names the file
 		}
 		head := s.buf[:n]
-		if end := bytes.IndexByte(head, '\n'); end >= 0 {
-			if line := head[:end]; complete(line) {
+		if line, _, found := bytes.Cut(head, []byte{'\n'}); found {
+			if complete(line) {
 				return line, nil
 			}
 			return nil, nil

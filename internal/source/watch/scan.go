@@ -151,31 +151,31 @@ func (s *Source) entry(path string, e fs.DirEntry) {
 // link follows a symbolic link. What it leads to counts by its real name, so that links
 // in a circle, or many to one place, cost nothing.
 func (s *Source) link(path string) {
-	real, err := filepath.EvalSymlinks(path)
+	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		s.note(fmt.Errorf("the link %s leads nowhere: %w", path, reasonOf(err)))
 		return
 	}
-	info, err := os.Stat(real)
+	info, err := os.Stat(target)
 	switch {
 	case err != nil:
 	case info.IsDir():
-		if !s.walked(real) {
-			s.links = append(s.links, real)
-			s.walks = append(s.walks, real)
+		if !s.walked(target) {
+			s.links = append(s.links, target)
+			s.walks = append(s.walks, target)
 		}
-	case info.Mode().IsRegular() && wanted(real):
-		s.consider(real, info)
+	case info.Mode().IsRegular() && wanted(target):
+		s.consider(target, info)
 	}
 }
 
 // walked reports whether a folder is walked anyway.
-func (s *Source) walked(real string) bool {
-	if below(s.root, real) {
+func (s *Source) walked(target string) bool {
+	if below(s.root, target) {
 		return true
 	}
 	for _, l := range s.links {
-		if below(l, real) {
+		if below(l, target) {
 			return true
 		}
 	}

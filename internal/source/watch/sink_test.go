@@ -249,8 +249,8 @@ type folder struct {
 func inFolder(t *testing.T, opt watch.Options, f func(*folder)) {
 	t.Helper()
 	dir := t.TempDir()
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = real
+	if path, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = path
 	}
 	synctest.Test(t, func(t *testing.T) {
 		opt.Dir, opt.Now = filepath.Join(dir, "in"), time.Now

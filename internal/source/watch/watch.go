@@ -84,7 +84,7 @@ type pending struct {
 type flight struct {
 	path  string
 	stamp stamp
-	print uint64 // of a whole file
+	sum   uint64 // of the contents, of a whole file
 	plan  *plan  // of a part
 	d     source.Delivery
 	out   source.Outcome
