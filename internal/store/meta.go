@@ -166,8 +166,11 @@ type Entry struct {
 
 // AddEntry appends to the audit log.
 func AddEntry(tx Tx, e *Entry) error {
+	// Entries of one instant are told apart by a number. The last of that instant is
+	// looked for, not the last of all: the clock may have been set back.
+	t := nanos(e.Time)
 	var last uint32
-	for p, err := range tx.Reverse(Audit, nil, nil) {
+	for p, err := range tx.Reverse(Audit, keyTime(nil, t), keyTime(nil, t+1)) {
 		if err != nil {
 			return err
 		}
@@ -177,7 +180,7 @@ func AddEntry(tx Tx, e *Entry) error {
 		}
 		break
 	}
-	return putJSON(tx, Audit, keyNumber(keyTime(nil, nanos(e.Time)), last+1), e)
+	return putJSON(tx, Audit, keyNumber(keyTime(nil, t), last+1), e)
 }
 
 // AuditBy yields the audit log, the latest first.
