@@ -195,7 +195,7 @@ func (z *ZoneCoverage) fill(tx Tx, s span) error {
 			return err
 		}
 		i := int(h.Hour.Sub(z.From) / time.Hour)
-		if i < 0 || i >= n || h.Region != z.Region {
+		if i < 0 || i >= n || h.Account != z.Account || h.Region != z.Region {
 			continue
 		}
 		state, share := h.Coverage()
