@@ -141,7 +141,7 @@ func (s *Server) listAlerts(w http.ResponseWriter, r *http.Request) error {
 	var out api.AlertPage
 	err = s.o.DB.View(r.Context(), func(tx store.Tx) error {
 		list, next, err := page(tx, f, after, limit)
-		out.Alerts = list
+		out.Alerts = api.AlertsOf(list)
 		if next != nil {
 			out.Next = next.String()
 		}
@@ -226,7 +226,7 @@ func (s *Server) showAlert(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		out.Alert = a
+		out.Alert = api.AlertOf(a)
 		if out.Document, err = appendDocument(nil, a, d); err != nil {
 			return fmt.Errorf("the document of alert %s: %w", a.Handle, err)
 		}
@@ -236,7 +236,7 @@ func (s *Server) showAlert(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Set("ETag", tag(out.Alert))
+	w.Header().Set("ETag", tag(out.Alert.Updated))
 	return reply(w, http.StatusOK, out)
 }
 
@@ -263,7 +263,7 @@ func rawEvent(d *store.AlertDocument) (jsontext.Value, string) {
 }
 
 // tag is the version of an alert, for If-Match.
-func tag(a *store.Alert) string { return fmt.Sprintf(`"%x"`, a.Updated.UnixNano()) }
+func tag(updated time.Time) string { return fmt.Sprintf(`"%x"`, updated.UnixNano()) }
 
 func (s *Server) changeAlert(w http.ResponseWriter, r *http.Request) error {
 	var c api.Change
@@ -281,7 +281,7 @@ func (s *Server) changeAlert(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		if match != "" && match != "*" && match != tag(a) {
+		if match != "" && match != "*" && match != tag(a.Updated) {
 			return &api.Error{
 				Code: api.Conflict, Message: fmt.Sprintf("alert %s has changed since %s was read", store.ShortID(a.Handle), match),
 				Hint: "read it again, and change what is there now",
@@ -294,8 +294,8 @@ func (s *Server) changeAlert(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Set("ETag", tag(out))
-	return reply(w, http.StatusOK, out)
+	w.Header().Set("ETag", tag(out.Updated))
+	return reply(w, http.StatusOK, api.AlertOf(out))
 }
 
 func checkChange(c *api.Change) error {

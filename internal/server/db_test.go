@@ -4,9 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -14,118 +11,28 @@ import (
 	"github.com/debutsec/debut/internal/server"
 	"github.com/debutsec/debut/internal/server/api"
 	"github.com/debutsec/debut/internal/store"
+	"github.com/debutsec/debut/internal/store/memory"
 )
 
-// memDB is the smallest store that does what a DB promises.
+// memDB is a store in memory that can fail.
 type memDB struct {
-	mu     sync.RWMutex
-	tables [store.NumTables][]row
-	err    error // every transaction fails with it
+	*memory.DB
+
+	err error // every transaction fails with it
 }
 
-type row struct {
-	key   string
-	value []byte
-}
-
-func (db *memDB) View(_ context.Context, f func(store.Tx) error) error {
-	db.mu.RLock()
-	defer db.mu.RUnlock()
+func (db *memDB) View(ctx context.Context, f func(store.Tx) error) error {
 	if db.err != nil {
 		return db.err
 	}
-	return f(&memTx{db: db})
+	return db.DB.View(ctx, f)
 }
 
-func (db *memDB) Update(_ context.Context, f func(store.Tx) error) error {
-	db.mu.Lock()
-	defer db.mu.Unlock()
+func (db *memDB) Update(ctx context.Context, f func(store.Tx) error) error {
 	if db.err != nil {
 		return db.err
 	}
-	var before [store.NumTables][]row
-	for i := range db.tables {
-		before[i] = slices.Clone(db.tables[i])
-	}
-	err := f(&memTx{db: db, writes: true})
-	if err != nil {
-		db.tables = before
-	}
-	return err
-}
-
-func (*memDB) Close() error { return nil }
-
-type memTx struct {
-	db     *memDB
-	writes bool
-}
-
-func (tx *memTx) find(t store.Table, key []byte) (int, bool) {
-	return slices.BinarySearchFunc(tx.db.tables[t], string(key), func(r row, k string) int { return strings.Compare(r.key, k) })
-}
-
-func (tx *memTx) Get(t store.Table, key []byte) ([]byte, error) {
-	if i, ok := tx.find(t, key); ok {
-		return slices.Clone(tx.db.tables[t][i].value), nil
-	}
-	return nil, nil
-}
-
-func (tx *memTx) Put(t store.Table, key, value []byte) error {
-	if !tx.writes {
-		return store.ErrReadOnly
-	}
-	if len(key) == 0 || len(key) > 1024 {
-		return fmt.Errorf("a key of %d bytes", len(key))
-	}
-	i, ok := tx.find(t, key)
-	r := row{string(key), append([]byte{}, value...)}
-	if ok {
-		tx.db.tables[t][i] = r
-	} else {
-		tx.db.tables[t] = slices.Insert(tx.db.tables[t], i, r)
-	}
-	return nil
-}
-
-func (tx *memTx) Delete(t store.Table, key []byte) error {
-	if !tx.writes {
-		return store.ErrReadOnly
-	}
-	if i, ok := tx.find(t, key); ok {
-		tx.db.tables[t] = slices.Delete(tx.db.tables[t], i, i+1)
-	}
-	return nil
-}
-
-func (tx *memTx) rows(t store.Table, from, to []byte) []row {
-	i, _ := tx.find(t, from)
-	end := len(tx.db.tables[t])
-	if to != nil {
-		end, _ = tx.find(t, to)
-	}
-	return slices.Clone(tx.db.tables[t][i:max(i, end)])
-}
-
-func (tx *memTx) Range(t store.Table, from, to []byte) iter.Seq2[store.Pair, error] {
-	return pairs(tx.rows(t, from, to))
-}
-
-func (tx *memTx) Reverse(t store.Table, from, to []byte) iter.Seq2[store.Pair, error] {
-	rows := tx.rows(t, from, to)
-	slices.Reverse(rows)
-	return pairs(rows)
-}
-
-func pairs(rows []row) iter.Seq2[store.Pair, error] {
-	return func(yield func(store.Pair, error) bool) {
-		for _, r := range rows {
-			if !yield(store.Pair{Key: []byte(r.key), Value: slices.Clone(r.value)}, nil) {
-				return
-			}
-		}
-	}
+	return db.DB.Update(ctx, f)
 }
 
 var testNow = time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
@@ -248,7 +155,7 @@ func (d *daemon) Search(_ context.Context, q api.EventQuery) iter.Seq2[[]byte, e
 // setup is a server over an empty store.
 func setup(tb testing.TB, change func(*server.Options)) (*server.Server, *memDB, *daemon) {
 	tb.Helper()
-	db, d := &memDB{}, &daemon{}
+	db, d := &memDB{DB: memory.New()}, &daemon{}
 	o := server.Options{DB: db, Now: func() time.Time { return testNow }, Version: "0.0.0", Daemon: d, Backfill: d, Events: d}
 	if change != nil {
 		change(&o)

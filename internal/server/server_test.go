@@ -278,7 +278,7 @@ func TestAlerts(t *testing.T) {
 		t.Errorf("got %s", w.Body)
 	}
 
-	var a store.Alert
+	var a api.Alert
 	w = c.do("PATCH", api.Prefix+"/alerts/"+id, `{"status":"closed","reason":"expected","add_tags":["b","a"],"add_assignees":["ana"],"note":"the <b>pipeline</b>"}`, "If-Match", etag)
 	c.want(200, w, &a)
 	if a.Status != store.Closed || a.Reason != "expected" || len(a.Tags) != 2 || len(a.Notes) != 1 || a.Notes[0].By != "the triage" {
@@ -598,8 +598,7 @@ func TestCredentials(t *testing.T) {
 		"", "Bearer", "Bearer ", "Bearer .", "Bearer x.", "Bearer " + id, "Bearer " + id + ".", "Bearer " + id + ".x", "ApiKey !", "Basic !",
 		"Digest x", "Bearer local.x", "Bearer " + id + "." + strings.Repeat("x", 5000), "Bearer \x00.\xff",
 	} {
-		s, db2, _ := setup(t, nil) // with its own count of failures
-		db2.tables = db.tables
+		s, _, _ := setup(t, func(o *server.Options) { o.DB = db }) // with its own count of failures
 		c := newCaller(t, s, "")
 		c.fails(c.do("GET", api.Prefix+"/alerts", "", "Authorization", h), api.Unauthorized, "debut tokens create")
 	}

@@ -69,7 +69,7 @@ func (s *Server) tryAlerts(ctx context.Context, e *store.Exception, x query.Expr
 					continue
 				}
 				if t.Hides++; len(t.Alerts) < trialShown {
-					t.Alerts = append(t.Alerts, a)
+					t.Alerts = append(t.Alerts, api.AlertOf(a))
 				}
 			}
 			return nil

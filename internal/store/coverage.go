@@ -1,9 +1,9 @@
 package store
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 )
@@ -21,6 +21,10 @@ const (
 	HourFull     HourState = "full"     // everything that must exist was read
 )
 
+// delivered reports whether records came, and not only such as claim to be from the
+// future.
+func (h *Hour) delivered() bool { return h.Records > h.Future }
+
 func hourStates() []HourState {
 	return []HourState{HourFailed, HourPartial, HourUnknown, HourQuiet, HourObserved, HourFull}
 }
@@ -36,18 +40,17 @@ func (h *Hour) Missing() int64 { return max(0, h.Expected-(h.Read-h.Unexpected))
 // Coverage returns the state of an hour for which there is a line, and the covered
 // share of it, 0 to 1: read ÷ expected where it is known what to expect.
 func (h *Hour) Coverage() (HourState, float64) {
-	switch missing := h.Missing(); {
-	case h.Expected > 0 && missing == 0 && h.Failed == 0:
-		return HourFull, 1
-	case h.Expected > 0:
-		share := 1 - float64(missing)/float64(h.Expected)
-		if h.Failed > 0 {
-			return HourFailed, min(share, float64(h.Read)/float64(h.Read+h.Failed))
-		}
-		return HourPartial, share
+	missing := h.Missing()
+	whole := max(h.Expected+h.Unexpected, missing+h.Failed, 1)
+	share := max(0, 1-float64(max(missing, h.Failed))/float64(whole))
+	switch {
 	case h.Failed > 0:
-		return HourFailed, float64(h.Read) / float64(h.Read+h.Failed)
-	case h.Read > 0 || h.Records > 0:
+		return HourFailed, share
+	case missing > 0:
+		return HourPartial, share
+	case h.Expected > 0:
+		return HourFull, 1
+	case h.Read > 0 || h.delivered():
 		return HourObserved, 1
 	}
 	return HourUnknown, 0
@@ -134,8 +137,8 @@ func firstHour(tx Tx, from, end []byte) (*Hour, []byte, error) {
 	return nil, nil, nil
 }
 
-// A span is the hours of an account, in any region, from its first line to behind its
-// last.
+// A span is the hours of an account, in any region, from the first in which records
+// came to behind the last.
 type span struct{ from, to time.Time }
 
 func spanOf(tx Tx, account string) (span, error) {
@@ -145,20 +148,17 @@ func spanOf(tx Tx, account string) (span, error) {
 	}
 	var s span
 	for _, z := range zones {
-		prefix := keyText(keyText(nil, clean(z.Account)), clean(z.Region))
-		first, _, err := firstHour(tx, prefix, Behind(prefix))
-		if err != nil || first == nil {
+		prefix := keyText(keyText(nil, clean(account)), clean(z.Region))
+		first, err := anyHour(tx.Range(Hours, prefix, Behind(prefix)))
+		if err != nil {
 			return span{}, err
 		}
-		last := first
-		for p, err := range tx.Reverse(Hours, prefix, Behind(prefix)) {
-			if err == nil && bytes.HasPrefix(p.Key, prefix) {
-				last, err = decodeHour(p)
-			}
-			if err != nil {
-				return span{}, err
-			}
-			break
+		last, err := anyHour(tx.Reverse(Hours, prefix, Behind(prefix)))
+		if err != nil {
+			return span{}, err
+		}
+		if first == nil || last == nil {
+			continue
 		}
 		if s.from.IsZero() || first.Hour.Before(s.from) {
 			s.from = first.Hour
@@ -168,6 +168,19 @@ func spanOf(tx Tx, account string) (span, error) {
 		}
 	}
 	return s, nil
+}
+
+// anyHour returns the first hour in which records came, nil if there is none.
+func anyHour(pairs iter.Seq2[Pair, error]) (*Hour, error) {
+	for p, err := range pairs {
+		if err != nil {
+			return nil, err
+		}
+		if h, err := decodeHour(p); err != nil || h.delivered() {
+			return h, err
+		}
+	}
+	return nil, nil //nolint:nilnil // none is an answer
 }
 
 func (z *ZoneCoverage) fill(tx Tx, s span) error {

@@ -13,13 +13,13 @@ const Prefix = "/api/v1"
 
 // AlertPage is a page of alerts.
 type AlertPage struct {
-	Alerts []*store.Alert `json:"alerts"`
-	Next   string         `json:"next,omitempty"` // the cursor of the next page; empty: this was the last
+	Alerts []*Alert `json:"alerts"`
+	Next   string   `json:"next,omitempty"` // the cursor of the next page; empty: this was the last
 }
 
 // AlertView is one alert with everything about it.
 type AlertView struct {
-	Alert *store.Alert `json:"alert"`
+	Alert *Alert `json:"alert"`
 	// Document is the alert as Kibana stores alerts, with its workflow.
 	Document jsontext.Value `json:"document"`
 	// Event is the event that speaks for it, as it came: a CloudTrail record, or an
@@ -88,8 +88,8 @@ type Trial struct {
 	More  bool      `json:"more,omitzero"`
 	From  time.Time `json:"from"`
 	// Alerts are the first few of them, the latest first.
-	Alerts      []*store.Alert `json:"alerts"`
-	Diagnostics []Diagnostic   `json:"diagnostics,omitempty"`
+	Alerts      []*Alert     `json:"alerts"`
+	Diagnostics []Diagnostic `json:"diagnostics,omitempty"`
 }
 
 // ExceptionList is every exception.
