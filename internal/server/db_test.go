@@ -103,6 +103,7 @@ type daemon struct {
 	searched  api.EventQuery
 	failAfter int
 	pad       int
+	wait      func() // before the second event
 }
 
 func (d *daemon) Status() api.Status {
@@ -140,6 +141,9 @@ func (d *daemon) Search(_ context.Context, q api.EventQuery) iter.Seq2[[]byte, e
 	d.searched = q
 	return func(yield func([]byte, error) bool) {
 		for i := range 3 {
+			if d.wait != nil && i == 1 {
+				d.wait()
+			}
 			if d.err != nil && i == d.failAfter {
 				yield(nil, d.err)
 				return

@@ -198,16 +198,26 @@ func (s *Server) listObjects(w http.ResponseWriter, r *http.Request) error {
 			}
 			return err
 		}
+		places := map[string]int{}
 		for o, err := range store.AllObjects(tx) {
-			switch {
-			case err != nil:
+			if err != nil {
 				return err
-			case objectStates()[o.State] != state, account != "" && account != o.Account, region != "" && region != o.Region:
+			}
+			if objectStates()[o.State] != state || account != "" && account != o.Account || region != "" && region != o.Region {
 				continue
-			case len(out.Objects) == limit:
+			}
+			// One that was not read is there under its bare name too.
+			if i, ok := places[o.Name]; ok && (o.Version == "" || out.Objects[i].Version == "") {
+				if o.Version != "" {
+					out.Objects[i] = objectView(o)
+				}
+				continue
+			}
+			if len(out.Objects) == limit {
 				out.More = true
 				return nil
 			}
+			places[o.Name] = len(out.Objects)
 			out.Objects = append(out.Objects, objectView(o))
 		}
 		return nil
