@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"math"
 	"mime"
@@ -14,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -56,6 +58,11 @@ func (s *Server) table() []route {
 		{"GET", v1 + "/exceptions/{id}", RoleRead, s.showException},
 		{"PUT", v1 + "/exceptions/{id}", RoleTriage, s.putException},
 		{"DELETE", v1 + "/exceptions/{id}", RoleTriage, s.deleteException},
+
+		{"GET", v1 + "/silences", RoleRead, s.listSilences},
+		{"POST", v1 + "/silences", RoleTriage, s.addSilence},
+		{"DELETE", v1 + "/silences/{id}", RoleTriage, s.deleteSilence},
+		{"GET", v1 + "/messages", RoleRead, s.listMessages},
 
 		{"GET", v1 + "/rules", RoleRead, s.listRules},
 		{"POST", v1 + "/rules/reload", RoleAdmin, s.reload},
@@ -234,7 +241,9 @@ func (s *Server) errorOf(err error) *api.Error {
 		return &api.Error{Code: api.Invalid, Message: strings.TrimPrefix(err.Error(), store.ErrInvalid.Error()+": ")}
 	case errors.Is(err, store.ErrNotFound):
 		return &api.Error{Code: api.NotFound, Message: err.Error()}
-	case errors.Is(err, store.ErrReadOnly), errors.Is(err, store.ErrInUse):
+	case errors.Is(err, store.ErrReadOnly), errors.Is(err, store.ErrInUse), errors.Is(err, store.ErrClosed),
+		errors.Is(err, syscall.ENOSPC), errors.Is(err, fs.ErrPermission):
+		s.log.Error("the store cannot be written", "error", err)
 		return &api.Error{Code: api.Unavailable, Message: "the store cannot be written at the moment"}
 	case s.stopping():
 		return &api.Error{Code: api.Unavailable, Message: "the server is stopping"}

@@ -182,7 +182,7 @@ func TestDocumentedParameters(t *testing.T) {
 	c := newCaller(t, s, putToken(t, db, server.RoleAdmin))
 	examples := map[string]string{
 		"from": "2026-01-14", "to": "now", "limit": "5", "status": "open", "severity": "low", "withheld": "true", "withdrawn": "true", "blocks": "true",
-		"format": "json", "order": "asc", "by": "day", "state": "failed", "after": "",
+		"format": "json", "order": "asc", "by": "day", "state": "failed", "after": "", "/messages state": "dead",
 	}
 	n := 0
 	for path, methods := range c.doc.Paths {
@@ -192,7 +192,10 @@ func TestDocumentedParameters(t *testing.T) {
 			}
 			var query []string
 			for _, p := range op.Parameters {
-				value, ok := examples[p.Name]
+				value, ok := examples[strings.TrimPrefix(path, api.Prefix)+" "+p.Name]
+				if !ok {
+					value, ok = examples[p.Name]
+				}
 				if !ok {
 					value = "*"
 				}
@@ -447,6 +450,63 @@ func TestExceptions(t *testing.T) {
 	// What could not act is still stored, and said to the operator only.
 	d.err = errors.New("secret detail")
 	c.want(201, c.do("POST", path, body), nil)
+}
+
+func TestSilences(t *testing.T) {
+	t.Parallel()
+	s, db, _ := setup(t, nil)
+	c := newCaller(t, s, putToken(t, db, server.RoleTriage))
+	const path = api.Prefix + "/silences"
+	var window, snooze api.Silence
+	c.want(201, c.do("POST", path, `{"name":"night","kind":"window","query":"kibana.alert.severity: low","start":"2026-01-15T11:00:00Z","end":"2026-01-15T13:00:00Z",`+
+		`"repeat":{"days":[4],"zone":"Europe/Zurich"},"comment":"patches"}`), &window)
+	c.want(201, c.do("POST", path, `{"name":"noisy","kind":"snooze","rules":["rule-a"]}`), &snooze)
+	if !window.Active || window.By != "the triage" || !snooze.Active || !snooze.Start.Equal(testNow) {
+		t.Errorf("got %+v, %+v", window, snooze)
+	}
+	var list api.SilenceList
+	c.get(path, &list)
+	if len(list.Silences) != 2 || list.Silences[0].ID != window.ID {
+		t.Errorf("got %+v", list.Silences)
+	}
+	for body, want := range map[string]string{
+		`{"name":"x","kind":"nap"}`:                                                                  `"nap"`,
+		`{"name":"x","kind":"snooze"}`:                                                               "names the rules",
+		`{"name":"x","kind":"snooze","rules":["rule-z"]}`:                                            "rule-z",
+		`{"name":"x","kind":"window"}`:                                                               "end",
+		`{"name":"x","kind":"window","end":"2026-01-14T00:00:00Z"}`:                                  "end",
+		`{"name":"x","kind":"window","start":"2026-01-13T00:00:00Z","end":"2026-01-14T00:00:00Z"}`:   "over already",
+		`{"name":"x","kind":"window","end":"2026-01-16T00:00:00Z","query":"a: ("}`:                   "",
+		`{"name":"x","kind":"window","end":"2026-01-16T00:00:00Z","repeat":{"zone":"Mars/Olympus"}}`: "Mars/Olympus",
+	} {
+		c.fails(c.do("POST", path, body), api.Invalid, want)
+	}
+	c.want(204, c.do("DELETE", path+"/"+snooze.ID, ""), nil)
+	c.fails(c.do("DELETE", path+"/"+snooze.ID, ""), api.NotFound, snooze.ID)
+}
+
+func TestMessages(t *testing.T) {
+	t.Parallel()
+	s, db, _ := setup(t, nil)
+	c := newCaller(t, s, putToken(t, db, server.RoleRead))
+	update(t, db, func(tx store.Tx) error {
+		for i := range 3 {
+			m := store.Message{
+				Channel: []string{"ops", "mail"}[i%2], Kind: store.MessageNew, Occasion: fmt.Sprint(i),
+				Alert: &store.Snapshot{Handle: "h", UUID: "u", RuleID: "rule-a", Rule: "Rule A", Severity: "low", Time: testNow},
+			}
+			if _, err := store.Enqueue(tx, m, testNow); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	var list api.MessageList
+	c.get(api.Prefix+"/messages?channel=ops", &list)
+	if len(list.Messages) != 2 {
+		t.Errorf("%d messages, not 2", len(list.Messages))
+	}
+	c.fails(c.do("GET", api.Prefix+"/messages?state=lost", ""), api.Invalid, `"lost"`)
 }
 
 func TestWork(t *testing.T) {

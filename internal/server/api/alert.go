@@ -23,6 +23,7 @@ type Alert struct {
 	Last      time.Time `json:"last"`
 	Created   time.Time `json:"created"`
 	Updated   time.Time `json:"updated"`
+	Previous  time.Time `json:"previous,omitzero"`
 	Principal string    `json:"principal,omitempty"`
 	Account   string    `json:"account,omitempty"`
 	Region    string    `json:"region,omitempty"`
@@ -47,6 +48,7 @@ type Alert struct {
 	Count         int64          `json:"count,omitzero"`
 	Distinct      int64          `json:"distinct,omitzero"`
 	Suppressed    int64          `json:"suppressed,omitzero"`
+	SuppressedEnd time.Time      `json:"suppressed_end,omitzero"`
 	JoinedInto    string         `json:"joined_into,omitempty"`
 	Linked        []string       `json:"linked,omitempty"`
 	Windows       []string       `json:"windows,omitempty"`
@@ -54,16 +56,20 @@ type Alert struct {
 
 // AlertOf makes the API's alert of a stored one, whose lists it shares.
 func AlertOf(a *store.Alert) *Alert {
-	return &Alert{
+	out := &Alert{
 		Handle: a.Handle, UUID: a.UUID, Former: a.Former,
 		RuleID: a.RuleID, RuleName: a.RuleName, Type: a.Type, Severity: a.Severity, RiskScore: a.RiskScore,
-		Time: a.Time, Last: a.Last, Created: a.Created, Updated: a.Updated,
+		Time: a.Time, Last: a.Last, Previous: a.Previous, Created: a.Created, Updated: a.Updated,
 		Principal: a.Principal, Account: a.Account, Region: a.Region, Who: a.Who, What: a.What, Where: a.Where,
 		Status: a.Status, Reason: a.Reason, ClosedAt: a.ClosedAt, Assignees: a.Assignees, Tags: a.Tags, Notes: a.Notes, History: a.History,
 		Withheld: a.Withheld, Cold: a.Cold, Withdrawn: a.Withdrawn, Provisional: a.Provisional, Manual: a.Manual,
 		BuildingBlock: a.BuildingBlock, Conflict: a.Conflict, Count: a.Count, Distinct: a.Distinct, Suppressed: a.Suppressed,
 		JoinedInto: a.JoinedInto, Linked: a.Linked, Windows: a.Windows,
 	}
+	if a.SuppressedEnd != 0 {
+		out.SuppressedEnd = time.Unix(0, a.SuppressedEnd).UTC()
+	}
+	return out
 }
 
 // AlertsOf makes the API's alerts of stored ones.

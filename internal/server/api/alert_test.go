@@ -11,10 +11,13 @@ import (
 // What a stored alert has is told, unless only the engine needs it.
 func TestAlertOf(t *testing.T) {
 	t.Parallel()
-	internal := []string{"PrincipalID", "Rule", "Group", "EventID", "Content"}
+	internal := []string{"PrincipalID", "Rule", "Group", "EventID", "Content", "SuppressedEnd"}
 	var a store.Alert
 	v := reflect.ValueOf(&a).Elem()
 	fill(v)
+	if got := AlertOf(&a).SuppressedEnd.UnixNano(); got != a.SuppressedEnd {
+		t.Errorf("SuppressedEnd is told as %d", got)
+	}
 	got := reflect.ValueOf(AlertOf(&a)).Elem()
 	for i := range v.NumField() {
 		name := v.Type().Field(i).Name

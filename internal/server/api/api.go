@@ -281,3 +281,33 @@ type Health struct {
 	Status  string   `json:"status"` // alive, ready, not-ready
 	Reasons []string `json:"reasons,omitempty"`
 }
+
+// A SilenceInput is what is needed to make a silence.
+type SilenceInput struct {
+	Name    string            `json:"name"`
+	Kind    store.SilenceKind `json:"kind"`
+	Rules   []string          `json:"rules,omitempty"`
+	Query   string            `json:"query,omitempty"`
+	Start   time.Time         `json:"start,omitzero"` // zero: now
+	End     time.Time         `json:"end,omitzero"`
+	Repeat  *store.Repeat     `json:"repeat,omitempty"`
+	Comment string            `json:"comment,omitempty"`
+}
+
+// A Silence is one with its state now.
+type Silence struct {
+	store.Silence
+
+	Active bool `json:"active"`
+	Ended  bool `json:"ended"`
+}
+
+// SilenceList is every silence, by start.
+type SilenceList struct {
+	Silences []Silence `json:"silences"`
+}
+
+// MessageList is messages of the outbox.
+type MessageList struct {
+	Messages []store.Message `json:"messages"`
+}
