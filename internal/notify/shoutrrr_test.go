@@ -174,7 +174,7 @@ func TestServicesKnowTheirParameters(t *testing.T) {
 		if len(params) == 0 {
 			continue
 		}
-		config, ok := reflect.ValueOf(s).Elem().FieldByName("Config").Interface().(types.ServiceConfig)
+		config, ok := reflect.TypeAssert[types.ServiceConfig](reflect.ValueOf(s).Elem().FieldByName("Config"))
 		if !ok {
 			t.Errorf("%.20s: no configuration", raw)
 			continue
