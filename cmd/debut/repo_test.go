@@ -28,9 +28,11 @@ var ladder = []struct {
 	{"what every store must pass", []string{"internal/store/storetest"}},
 	{"adapters to the outside", []string{"internal/source/files", "internal/source/s3", "internal/source/push", "internal/source/watch", "internal/store/memory", "internal/store/sqlite", "internal/store/parquet", "internal/enrich", "internal/ruletest"}},
 	{"the event store is made of segments", []string{"internal/store/events"}},
-	{"what runs for ever knows stores and sources by what they promise", []string{"internal/serve", "internal/notify", "internal/config"}},
-	{"what programs see", []string{"internal/server"}},
+	{"what runs for ever knows stores and sources by what they promise", []string{"internal/serve", "internal/config", "internal/server/api"}},
 	{"what people see", []string{"internal/report"}},
+	{"what people are told", []string{"internal/notify"}},
+	{"what programs see", []string{"internal/server"}},
+	{"the parts put together", []string{"internal/daemon"}},
 	{"wiring, and what measures the program", []string{"internal/cli", "internal/bench"}},
 	{"the program", []string{"cmd/debut"}},
 }

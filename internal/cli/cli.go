@@ -14,6 +14,8 @@ type commands struct {
 	Rules    RulesCmd    `cmd:"" help:"List, check, show and lint rules."`
 	ECS      ECSCmd      `cmd:"" name:"ecs" help:"Print the ECS document of every record as NDJSON."`
 	Generate GenerateCmd `cmd:"" help:"Make a synthetic trail whose first-seen events are known."`
+	Serve    ServeCmd    `cmd:"" help:"Run rules for ever: sources, alerts, notifications, API."`
+	Config   ConfigCmd   `cmd:"" help:"Check or show the configuration of serve."`
 	Version  VersionCmd  `cmd:"" help:"Print the version."`
 }
 

@@ -27,6 +27,8 @@ type Backfill struct {
 	// the rules' history ([Engine.Since]).
 	Objects iter.Seq2[pipeline.Object, error]
 	By      string
+	// Started, if not nil, is told of the run when it has been recorded.
+	Started func(*store.Run)
 }
 
 // Since is how far back events are needed to judge those from a time on.
@@ -57,6 +59,9 @@ func (e *Engine) Backfill(ctx context.Context, b Backfill) (*store.Run, error) {
 	}
 	if err := e.putRun(ctx, run); err != nil {
 		return nil, err
+	}
+	if b.Started != nil {
+		b.Started(run)
 	}
 	err = e.backfill(ctx, b, engine, numbers, run)
 	run.Ended, run.Status = e.opt.Now().UTC(), store.RunDone

@@ -160,7 +160,7 @@ func (a *applier) stand(index int, s *detect.Signal, keeper *pending) (string, e
 			return "", err
 		}
 		keeper = &pending{isNew: true, Alert: &store.Alert{
-			Handle: unused, UUID: made.UUID, Created: a.now, Status: store.Open, Manual: a.work.manual,
+			Handle: unused, UUID: made.UUID, Created: a.now, Updated: a.now, Status: store.Open, Manual: a.work.manual,
 			Provisional: a.e.provisional.Load() && r.Folds() && !a.work.manual,
 		}}
 		keeper.tell = "new"

@@ -1,0 +1,325 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/debutsec/debut/ecs"
+	"github.com/debutsec/debut/internal/pipeline"
+	"github.com/debutsec/debut/internal/serve"
+	"github.com/debutsec/debut/internal/server/api"
+	"github.com/debutsec/debut/internal/source"
+	"github.com/debutsec/debut/internal/source/s3"
+	"github.com/debutsec/debut/internal/store"
+	"github.com/debutsec/debut/kql"
+	"github.com/debutsec/debut/query"
+)
+
+// provisionalFor is for how long at most new-terms alerts of a new store are held back
+// while the history is read.
+const provisionalFor = 24 * time.Hour
+
+// Intervals of what is done beside the records.
+const (
+	expireEvery   = time.Hour
+	coverageEvery = 5 * time.Minute
+	wakeEvery     = time.Second
+	pruneBefore   = 90 * 24 * time.Hour // finished messages
+)
+
+// housekeeping does what has to be done now and then.
+func (d *Daemon) housekeeping(ctx context.Context) error {
+	compact := time.NewTicker(time.Duration(d.opt.Config.Store.CompactInterval))
+	expire := time.NewTicker(expireEvery)
+	cover := time.NewTicker(coverageEvery)
+	wake := time.NewTicker(wakeEvery)
+	defer compact.Stop()
+	defer expire.Stop()
+	defer cover.Stop()
+	defer wake.Stop()
+	tell := func(what string, err error) {
+		if err != nil && !errors.Is(err, context.Canceled) {
+			d.opt.Log.Error(what, "error", err)
+		}
+	}
+	alerts := int64(0)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-compact.C:
+			tell("the event log is not compacted", d.events.Compact(ctx))
+			tell("provisional alerts", d.release(ctx))
+		case <-expire.C:
+			tell("nothing is expired", d.expire(ctx))
+		case <-cover.C:
+			tell("the coverage is not checked", d.gaps(ctx))
+		case <-wake.C:
+			if n := d.engine.Status().Alerts; n != alerts {
+				alerts = n
+				d.sender.Wake()
+			}
+		}
+	}
+}
+
+func (d *Daemon) expire(ctx context.Context) error {
+	dropped, err := d.events.Expire(ctx, d.opt.Now())
+	for _, x := range dropped {
+		d.opt.Log.Info("events dropped", "segment", fmt.Sprintf("%+v", x))
+	}
+	keep := time.Duration(d.opt.Config.Store.MemoryAge)
+	if keep == 0 {
+		keep = time.Duration(d.opt.Config.Store.RetentionAge)
+	}
+	return errors.Join(err, d.engine.Expire(ctx, keep), d.db.Update(ctx, func(tx store.Tx) error {
+		_, err := store.PruneMessages(tx, d.opt.Now().Add(-pruneBefore), 10_000)
+		return err //nolint:wrapcheck // of the store
+	}))
+}
+
+// release tells of provisional alerts once the history has been read: when nothing
+// that must exist from before T0 is missing, or after a day.
+func (d *Daemon) release(ctx context.Context) error {
+	if !d.engine.Status().Provisional {
+		return nil
+	}
+	if d.opt.Now().Sub(d.engine.T0()) < provisionalFor && d.hasProvisional() {
+		return nil
+	}
+	d.opt.Log.Info("the history has been read: alerts are told from now on")
+	return d.engine.Release(ctx)
+}
+
+// hasProvisional reports whether history is still on its way: objects from before T0
+// that are known to exist and were not read, or sources that have not listed yet.
+func (d *Daemon) hasProvisional() bool {
+	if d.engine == nil {
+		return true
+	}
+	hour := d.engine.T0().Unix()/3600 + 1
+	missing, any := false, false
+	err := d.db.View(d.ctx, func(tx store.Tx) error {
+		for o, err := range store.AllObjects(tx) {
+			if err != nil {
+				return err
+			}
+			any = any || o.State == store.ObjectRead
+			if o.Hour <= hour && (o.State == store.ObjectExpected || o.State == store.ObjectPartial) {
+				missing = true
+				return nil
+			}
+		}
+		return nil
+	})
+	return err != nil || missing || !any
+}
+
+// gaps raises a health alert for every stretch of time that is not covered.
+func (d *Daemon) gaps(ctx context.Context) error {
+	c := d.opt.Config.Coverage
+	if !c.Alerts {
+		return nil
+	}
+	now := d.opt.Now().UTC()
+	until := now.Add(-time.Duration(c.GapAfter))
+	return d.db.Update(ctx, func(tx store.Tx) error {
+		zones, err := store.CoverageOf(tx, "", "", until.AddDate(0, 0, -7), until)
+		if err != nil {
+			return err
+		}
+		for i := range zones {
+			for _, g := range zones[i].Gaps() {
+				if g.State != store.HourFailed && g.State != store.HourPartial {
+					continue
+				}
+				if err := d.gap(tx, &g, now); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// GapRule is the rule id of health alerts about coverage.
+const GapRule = "debut.coverage"
+
+// gap raises the alert of a gap, once for where it begins; it grows with it.
+func (d *Daemon) gap(tx store.Tx, g *store.Gap, now time.Time) error {
+	uuid := store.NewHandle(fmt.Sprintf("gap %s %s %d", g.Account, g.Region, g.From.Unix()), 0)
+	a, err := store.GetAlert(tx, uuid)
+	if err != nil {
+		return err
+	}
+	what := fmt.Sprintf("%d objects missing, %d failed, %s to %s", g.Missing, g.Failed, g.From.Format(time.RFC3339), g.To.Format(time.RFC3339))
+	if a != nil {
+		if a.What == what {
+			return nil
+		}
+		a.What, a.Last, a.Updated = what, g.To, now
+		return store.PutAlert(tx, a)
+	}
+	a = &store.Alert{
+		Handle: uuid, UUID: uuid, RuleID: GapRule, RuleName: "Records are missing", Type: "health", Severity: "medium", RiskScore: 47,
+		Time: g.From, Last: g.To, Created: now, Updated: now, Account: g.Account, Region: g.Region, Status: store.Open,
+		Who: g.Account + " " + g.Region, What: what,
+	}
+	doc := ecs.Document{}
+	for name, v := range map[string]any{
+		"@timestamp": now.Format(ecs.TimeFormat), "kibana.alert.uuid": uuid, "kibana.alert.rule.rule_id": GapRule,
+		"kibana.alert.rule.name": a.RuleName, "kibana.alert.severity": a.Severity, "kibana.alert.reason": what,
+		"cloud": map[string]any{"account": map[string]any{"id": g.Account}, "region": g.Region},
+	} {
+		doc[name] = v
+	}
+	if err := store.PutAlertDocument(tx, uuid, &store.AlertDocument{Document: doc.AppendJSON(nil), Kind: store.KindDocument, Raw: doc.AppendJSON(nil)}); err != nil {
+		return err
+	}
+	if err := store.PutAlert(tx, a); err != nil {
+		return err
+	}
+	_, err = d.router.Notice(tx, store.MessageCoverage, store.Notice{
+		Title: "records are missing: " + a.Who, Lines: []string{what}, RuleID: GapRule, Rule: a.RuleName, Severity: a.Severity,
+		Hint: "debut coverage --account " + g.Account + " --region " + g.Region,
+	}, uuid, now)
+	return err //nolint:wrapcheck // of the store
+}
+
+// Status implements server.Daemon.
+func (d *Daemon) Status() api.Status {
+	e := d.engine.Status()
+	st := api.Status{Hits: e.Hits, Log: api.LogStatus{End: e.End, Folded: e.Folded}}
+	for _, s := range d.sources {
+		s.mu.Lock()
+		one := s.status
+		s.mu.Unlock()
+		if one.Records > 0 && !e.Watermark.IsZero() {
+			one.Lag = max(0, d.opt.Now().Sub(e.Watermark).Seconds())
+		}
+		st.Sources = append(st.Sources, one)
+	}
+	if l := d.rules.get(); l != nil {
+		st.Rules = api.RuleCounts{Running: len(l.rules), Idle: len(l.list) - len(l.rules)}
+	}
+	switch {
+	case e.Error != "":
+		st.NotReady = append(st.NotReady, "the engine has stopped: the store cannot be written")
+	case !e.Running:
+		st.NotReady = append(st.NotReady, "the engine does not run")
+	}
+	d.sizes(&st)
+	return st
+}
+
+// sizes asks the store, where that is cheap.
+func (d *Daemon) sizes(st *api.Status) {
+	st.Memory.Bytes = d.db.Size()
+	err := d.db.View(d.ctx, func(tx store.Tx) error {
+		counts, err := store.CountMessages(tx)
+		if err != nil {
+			return err //nolint:wrapcheck // of the store
+		}
+		for _, c := range counts {
+			st.Outbox.Waiting += int64(c.Count)
+			if !c.Oldest.IsZero() && (st.Outbox.Oldest.IsZero() || c.Oldest.Before(st.Outbox.Oldest)) {
+				st.Outbox.Oldest = c.Oldest
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		d.opt.Log.Warn("the outbox is not counted", "error", err)
+	}
+}
+
+// Backfill implements server.Backfiller: the run goes on when the request has ended.
+func (d *Daemon) Backfill(ctx context.Context, r api.BackfillRequest) (string, error) {
+	b := serve.Backfill{From: r.From, To: r.To, Rules: r.Rules, By: r.By}
+	if r.Source != "" {
+		objects, err := d.bucket(r)
+		if err != nil {
+			return "", err
+		}
+		b.Objects = objects
+	}
+	started := make(chan string, 1)
+	b.Started = func(run *store.Run) { started <- run.ID }
+	failed := make(chan error, 1)
+	d.work.Go(func() {
+		run, err := d.engine.Backfill(d.ctx, b)
+		if err != nil {
+			failed <- err
+			d.opt.Log.Error("backfill", "error", err)
+			return
+		}
+		d.opt.Log.Info("backfill done", "run", run.ID, "added", run.Counts["added"])
+	})
+	select {
+	case id := <-started:
+		return id, nil
+	case err := <-failed:
+		return "", err
+	case <-ctx.Done():
+		return "", ctx.Err() //nolint:wrapcheck // of the request
+	}
+}
+
+// bucket lists the objects of an S3 source for a backfill.
+func (d *Daemon) bucket(r api.BackfillRequest) (iter.Seq2[pipeline.Object, error], error) {
+	i := slices.IndexFunc(d.sources, func(s *running) bool { return s.Name() == r.Source })
+	if i < 0 {
+		return nil, fmt.Errorf("%w: no source is called %q", store.ErrInvalid, r.Source)
+	}
+	bucket, ok := d.sources[i].Source.(*s3.Source)
+	if !ok {
+		return nil, fmt.Errorf("%w: source %s is no bucket: only those can be read again", store.ErrInvalid, r.Source)
+	}
+	return Objects(d.ctx, bucket.Objects(d.ctx, d.engine.Since(r.From), r.To.Add(time.Hour))), nil
+}
+
+// Objects turns deliveries into what a scan reads.
+func Objects(ctx context.Context, list iter.Seq2[source.Delivery, error]) iter.Seq2[pipeline.Object, error] {
+	return func(yield func(pipeline.Object, error) bool) {
+		for x, err := range list {
+			if !yield(object(ctx, x), err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Search implements server.Searcher.
+func (d *Daemon) Search(ctx context.Context, q api.EventQuery) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		var match query.Expr
+		if q.Query != "" {
+			n, diags := kql.Parse(q.Query)
+			if n == nil {
+				yield(nil, diags)
+				return
+			}
+			x, more := kql.Compile(n, d.catalogue)
+			if x == nil {
+				yield(nil, more)
+				return
+			}
+			match = x
+		}
+		for s, err := range d.events.Scan(ctx, store.Scan{
+			From: q.From, To: q.To, Match: match, Limit: q.Limit, Descending: q.Descending, Damaged: q.Damaged,
+		}) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !yield(s.Event.Document().AppendJSON(nil), nil) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,274 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"github.com/debutsec/debut/internal/serve"
+	"github.com/debutsec/debut/internal/server/api"
+	"github.com/debutsec/debut/internal/store"
+	"github.com/debutsec/debut/query"
+	"github.com/debutsec/debut/rule"
+	"github.com/debutsec/debut/rules"
+)
+
+// loadedRules is what the rule files and the stored exceptions come to.
+type loadedRules struct {
+	set   *rule.Set
+	rules []serve.Rule
+	list  []api.RuleStatus
+	diags query.Diagnostics
+}
+
+// ruleState is the rules in place, for whoever asks.
+type ruleState struct {
+	mu     sync.Mutex
+	loaded *loadedRules
+}
+
+func (s *ruleState) set(l *loadedRules) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.loaded = l
+}
+
+func (s *ruleState) get() *loadedRules {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.loaded
+}
+
+// sourcesOf are the places that paths name.
+func sourcesOf(paths []string) ([]rule.Source, error) {
+	var out []rule.Source
+	for _, p := range paths {
+		if p == "shipped" {
+			out = append(out, rule.Source{FS: rules.FS, Path: "aws", Name: p})
+			continue
+		}
+		matches := []string{p}
+		if _, err := os.Stat(p); err != nil {
+			found, globErr := filepath.Glob(p)
+			if globErr != nil || len(found) == 0 {
+				return nil, fmt.Errorf("load rules from %s: %w", p, err)
+			}
+			matches = found
+		}
+		for _, m := range matches {
+			s := rule.Source{FS: os.DirFS(filepath.Dir(m)), Path: filepath.Base(m), Name: filepath.ToSlash(m)}
+			if info, err := os.Stat(m); err == nil && info.IsDir() {
+				s.FS, s.Path = os.DirFS(m), "."
+			}
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}
+
+// load reads the rules, and exceptions from files and from the store.
+func (d *Daemon) load(ctx context.Context) (*loadedRules, error) {
+	c := &d.opt.Config.Rules
+	sources, err := sourcesOf(slices.Concat(c.Paths, c.Exceptions))
+	if err != nil {
+		return nil, err
+	}
+	var stored []*store.Exception
+	if err := d.db.View(ctx, func(tx store.Tx) error {
+		for e, err := range store.AllExceptions(tx) {
+			if err != nil {
+				return err
+			}
+			stored = append(stored, e)
+		}
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	more, err := store.ExceptionSources(stored)
+	if err != nil {
+		return nil, err
+	}
+	l := &loadedRules{}
+	if l.set, err = rule.LoadSources(append(sources, more...)...); err != nil {
+		return nil, fmt.Errorf("load the rules: %w", err)
+	}
+	runs := func(r *rule.Rule) bool { return !r.EnabledSet || r.Enabled || c.Disabled }
+	var diags query.Diagnostics
+	if l.rules, diags, err = serve.RulesOf(l.set, d.catalogue, "", runs); err != nil {
+		return nil, err
+	}
+	l.diags = append(slices.Clone(l.set.Diagnostics), diags...)
+	for _, x := range l.diags {
+		if x.Severity == query.Error {
+			d.opt.Log.Error("a rule or an exception is left out", "error", x.Error())
+		}
+	}
+	if len(l.rules) == 0 {
+		return nil, errors.New("no rule runs: 'debut rules check' says why for each")
+	}
+	l.describe(runs)
+	return l, nil
+}
+
+// describe lists every rule, with why it does not run.
+func (l *loadedRules) describe(runs func(*rule.Rule) bool) {
+	running := map[*rule.Rule]int{}
+	for i := range l.rules {
+		running[l.rules[i].Rule] = len(l.rules[i].Exceptions)
+	}
+	for _, r := range l.set.Rules {
+		s := api.RuleStatus{ID: r.ID, Name: r.Name, Type: string(r.Type), Severity: r.Severity, RiskScore: float64(r.RiskScore), Status: "idle"}
+		exceptions, is := running[r]
+		switch ok, why := r.Runnable(); {
+		case is:
+			s.Status, s.Exceptions = "running", exceptions
+		case !ok:
+			s.Why = why
+		case !runs(r):
+			s.Why = "disabled in its file (rules.disabled runs them too)"
+		default:
+			s.Why = "the query does not compile"
+		}
+		l.list = append(l.list, s)
+	}
+}
+
+// Rules implements server.Daemon.
+func (d *Daemon) Rules() []api.RuleStatus {
+	return slices.Clone(d.rules.get().list)
+}
+
+// Reload implements server.Daemon: rules, exceptions and silences are read again.
+func (d *Daemon) Reload(ctx context.Context, by string) (api.ReloadReport, error) {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
+	var report api.ReloadReport
+	run := &store.Run{ID: store.NewID(), Kind: "reload", By: by, Started: d.opt.Now().UTC(), Status: store.RunRunning, Counts: map[string]int64{}}
+	l, err := d.load(ctx)
+	if err == nil {
+		err = d.silences.load(ctx, d.db)
+	}
+	if err != nil {
+		return report, fmt.Errorf("%w: %w; what ran goes on running", store.ErrInvalid, err)
+	}
+	before := d.rules.get()
+	report.Added, report.Changed, report.Removed = difference(before.rules, l.rules)
+	rebuilt, err := d.engine.Reload(ctx, l.rules)
+	if err != nil {
+		return report, fmt.Errorf("put the rules in place: %w", err)
+	}
+	d.rules.set(l)
+	report.Running, report.Idle = len(l.rules), len(l.list)-len(l.rules)
+	report.Diagnostics = api.Diagnostics(l.diags)
+	run.Ended, run.Status = d.opt.Now().UTC(), store.RunDone
+	run.Counts["rules"], run.Counts["rebuilt"] = int64(len(l.rules)), int64(rebuilt)
+	d.opt.Log.Info("rules reloaded", "by", by, "rules", len(l.rules), "rebuilt", rebuilt)
+	return report, d.db.Update(ctx, func(tx store.Tx) error { return store.PutRun(tx, run) })
+}
+
+// difference names the rules that came, changed and went.
+func difference(old, now []serve.Rule) (added, changed, removed []string) {
+	was := map[string]string{}
+	for i := range old {
+		was[old[i].Rule.ID] = old[i].Fingerprint
+	}
+	for i := range now {
+		id := now[i].Rule.ID
+		switch print, had := was[id]; {
+		case !had:
+			added = append(added, id)
+		case print != now[i].Fingerprint:
+			changed = append(changed, id)
+		}
+		delete(was, id)
+	}
+	for id := range was {
+		removed = append(removed, id)
+	}
+	slices.Sort(removed)
+	return added, changed, removed
+}
+
+// quietFor is how long rule files must not change before they are read again.
+const quietFor = 500 * time.Millisecond
+
+// watchRules reloads when files change, and when somebody asks.
+func (d *Daemon) watchRules(ctx context.Context) error {
+	var changed <-chan fsnotify.Event
+	var failed <-chan error
+	if w := d.watcher(); w != nil {
+		defer func() { _ = w.Close() }() // nothing to save
+		changed, failed = w.Events, w.Errors
+	}
+	timer := time.NewTimer(time.Hour)
+	timer.Stop()
+	defer timer.Stop()
+	by := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e := <-changed:
+			if strings.HasPrefix(filepath.Base(e.Name), ".") || e.Op == fsnotify.Chmod {
+				continue
+			}
+			by = "file " + e.Name
+			timer.Reset(quietFor)
+		case err := <-failed:
+			d.opt.Log.Warn("watching rule files", "error", err)
+		case <-d.opt.Reload:
+			by = "signal"
+			timer.Reset(0)
+		case <-timer.C:
+			if _, err := d.Reload(ctx, by); err != nil {
+				d.opt.Log.Error("rules not reloaded", "error", err)
+			}
+		}
+	}
+}
+
+// watcher watches the folders of rule files; nil if there are none, or the system
+// cannot.
+func (d *Daemon) watcher() *fsnotify.Watcher {
+	c := &d.opt.Config.Rules
+	if !c.Watch {
+		return nil
+	}
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		d.opt.Log.Warn("rule files are not watched: reload with SIGHUP or the API", "error", err)
+		return nil
+	}
+	for _, p := range slices.Concat(c.Paths, c.Exceptions) {
+		if p == "shipped" {
+			continue
+		}
+		root := p
+		if info, err := os.Stat(p); err != nil || !info.IsDir() {
+			root = filepath.Dir(p)
+			if err := w.Add(root); err != nil {
+				d.opt.Log.Warn("rule files are not watched", "path", root, "error", err)
+			}
+			continue
+		}
+		if err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+			if err != nil || !e.IsDir() {
+				return err
+			}
+			return w.Add(path)
+		}); err != nil {
+			d.opt.Log.Warn("rule files are not watched", "path", root, "error", err)
+		}
+	}
+	return w
+}
