@@ -108,6 +108,15 @@ func (s *logStream) next(e *entry) (bool, error) {
 	return true, nil
 }
 
+// repeats implements stream.
+func (s *logStream) repeats() bool {
+	last := &s.batch[s.done-1]
+	if s.done < len(s.batch) {
+		return last.compare(&s.batch[s.done]) == 0
+	}
+	return len(s.refs) > 0 && compareKeys(last.Time, &last.ID, s.refs[0].time, &s.refs[0].id) == 0
+}
+
 // load reads the text of the next references. Each frame is read once, in the order
 // of the file.
 func (s *logStream) load() error {

@@ -13,6 +13,8 @@ type stream interface {
 	// next fills e, whose text is valid until the next call, and reports whether
 	// there was another entry. An error ends the stream.
 	next(e *entry) (bool, error)
+	// repeats reports whether the next entry may have the time and ID of the last.
+	repeats() bool
 	close() error
 }
 
@@ -33,7 +35,8 @@ type merger struct {
 	copies  bool   // yield unequal copies of an event too, in order of their hash
 	waiting []part // the next to open at the end
 	heads   heads
-	group   []*entry // the event that is yielded, and its copies
+	single  *head    // whose entry is yielded, if there is no copy of it
+	group   []*entry // else: the event that is yielded, and its copies
 	done    int      // how many of group were yielded
 	spare   []*entry
 }
@@ -59,13 +62,26 @@ func (m *merger) order(a, b int64) int {
 	return cmp.Compare(a, b)
 }
 
+// repeats implements stream.
+func (m *merger) repeats() bool { return m.copies }
+
 // next implements stream.
 func (m *merger) next(e *entry) (bool, error) {
 	if m.done++; m.done >= len(m.group) {
+		if h := m.single; h != nil {
+			m.single = nil
+			if err := m.advance(h); err != nil {
+				return false, err
+			}
+		}
 		if err := m.gather(); err != nil {
 			return false, err
 		}
 		m.done = 0
+	}
+	if m.single != nil {
+		*e = m.single.entry
+		return true, nil
 	}
 	if len(m.group) == 0 {
 		return false, nil
@@ -86,6 +102,10 @@ func (m *merger) gather() error {
 		}
 		h := m.heads.list[0]
 		if len(m.group) > 0 && m.group[0].compare(&h.entry) != 0 {
+			break
+		}
+		if len(m.group) == 0 && !m.heads.tied() && !h.stream.repeats() {
+			m.single = h
 			break
 		}
 		m.take(&h.entry)
@@ -189,6 +209,16 @@ func (m *merger) close() error {
 type heads struct {
 	list    []*head
 	falling bool
+}
+
+// tied reports whether another stream's entry is a copy of the first.
+func (h *heads) tied() bool {
+	for _, o := range h.list[1:min(3, len(h.list))] { // the second is one of these two
+		if o.compare(&h.list[0].entry) == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (h *heads) Len() int { return len(h.list) }

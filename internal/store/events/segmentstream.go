@@ -75,6 +75,18 @@ func (r *segmentReader) next(e *entry) (bool, error) {
 	}
 }
 
+// repeats implements stream.
+func (r *segmentReader) repeats() bool {
+	if r.rows == nil || r.done >= len(r.rows.Rows) {
+		return true // the next group may begin with a copy
+	}
+	last, next := r.done-1, r.done
+	if r.falling {
+		last, next = len(r.rows.Rows)-1-last, len(r.rows.Rows)-1-next
+	}
+	return r.rows.Times[last] == r.rows.Times[next] && r.rows.IDs[last] == r.rows.IDs[next]
+}
+
 // row takes the next row of the group that matches.
 func (r *segmentReader) row(e *entry) (bool, error) {
 	for r.rows != nil && r.done < len(r.rows.Rows) {

@@ -53,6 +53,8 @@ type Writer struct {
 	rows  int               // in batch
 	text  []byte            // of the batch's values
 	most  int    // rows of a group
+	// unplaced says that records have no places: nobody looked.
+	unplaced bool
 	group struct {
 		rows int
 		raw  int64
@@ -62,8 +64,8 @@ type Writer struct {
 	err  error
 }
 
-// NewWriter returns a writer to w. places names the databases that the events' places
-// come from; empty: nothing was looked up.
+// NewWriter returns a writer to w. places names the databases that the records' places
+// come from; empty: nothing was looked up, and they are not stored.
 func NewWriter(w io.Writer, cols *Columns, places string) *Writer {
 	s := schema()
 	out := &summer{w: w}
@@ -92,7 +94,7 @@ func NewWriter(w io.Writer, cols *Columns, places string) *Writer {
 		}
 	}
 	options = append(options, parquet.BloomFilters(blooms...))
-	pw := &Writer{cols: cols, out: out, w: parquet.NewWriter(out, options...), most: groupRows, last: &Row{}}
+	pw := &Writer{cols: cols, out: out, w: parquet.NewWriter(out, options...), most: groupRows, unplaced: places == "", last: &Row{}}
 	pw.by = pw.w.ColumnWriters()
 	pw.batch = make([][]parquet.Value, len(pw.by))
 	index := func(name string) int {
@@ -183,14 +185,23 @@ func (w *Writer) fields(r *Row) {
 		w.put(w.own.ingested, parquet.Int64Value(micros).Level(0, 1, w.own.ingested))
 	}
 	inexact := int32(0)
+	unplaced := w.unplaced && r.Kind == store.KindRecord
 	for i, f := range w.cols.fields {
-		v, exact := w.value(columns[i].shape, r.Event.Values(f))
-		if !exact {
-			inexact |= 1 << i
+		var values []string
+		if !unplaced || !columns[i].place {
+			values = r.Event.Values(f)
 		}
+		if len(values) == 0 {
+			w.put(w.at[i], parquet.NullValue().Level(0, 0, w.at[i]))
+			continue
+		}
+		v, exact := w.value(columns[i].shape, values)
 		definition := 1
 		if v.IsNull() {
 			definition = 0
+		}
+		if !exact {
+			inexact |= 1 << i
 		}
 		w.put(w.at[i], v.Level(0, definition, w.at[i]))
 	}
@@ -200,9 +211,6 @@ func (w *Writer) fields(r *Row) {
 // value returns what stands in a column for the values of its field, and whether that
 // is all of them, exactly.
 func (w *Writer) value(s shape, values []string) (v parquet.Value, exact bool) {
-	if len(values) == 0 {
-		return parquet.NullValue(), true
-	}
 	exact = len(values) == 1
 	text := values[0]
 	switch s {
