@@ -64,25 +64,25 @@ type Source struct {
 	Name string `toml:"name"`
 
 	// s3
-	Bucket            string   `toml:"bucket"`
-	Prefixes          []string `toml:"prefixes"`
-	Region            string   `toml:"region"`
-	RoleARN           string   `toml:"role_arn"`
-	ExternalID        Secret   `toml:"external_id"`
-	Endpoint          string   `toml:"endpoint"`
-	PathStyle         bool     `toml:"path_style"`
-	QueueURL          string   `toml:"queue_url"`
-	ListInterval      Duration `toml:"list_interval"`
-	VisibilityTimeout Duration `toml:"visibility_timeout"`
-	Start             string   `toml:"start"` // date math
-	Digests           bool     `toml:"digests"`
-	Verify            bool     `toml:"verify"`
-	PublicKeys        []string `toml:"public_keys"`
+	Bucket            string   `toml:"bucket,omitempty"`
+	Prefixes          []string `toml:"prefixes,omitempty"`
+	Region            string   `toml:"region,omitempty"`
+	RoleARN           string   `toml:"role_arn,omitempty"`
+	ExternalID        Secret   `toml:"external_id,omitempty"`
+	Endpoint          string   `toml:"endpoint,omitempty"`
+	PathStyle         bool     `toml:"path_style,omitempty"`
+	QueueURL          string   `toml:"queue_url,omitempty"`
+	ListInterval      Duration `toml:"list_interval,omitempty"`
+	VisibilityTimeout Duration `toml:"visibility_timeout,omitempty"`
+	Start             string   `toml:"start,omitempty"` // date math
+	Digests           bool     `toml:"digests,omitempty"`
+	Verify            bool     `toml:"verify,omitempty"`
+	PublicKeys        []string `toml:"public_keys,omitempty"`
 
 	// files
-	Path           string   `toml:"path"`
-	RescanInterval Duration `toml:"rescan_interval"`
-	Settle         Duration `toml:"settle"`
+	Path           string   `toml:"path,omitempty"`
+	RescanInterval Duration `toml:"rescan_interval,omitempty"`
+	Settle         Duration `toml:"settle,omitempty"`
 }
 
 // Server is the HTTP API, with the push source.
@@ -113,15 +113,15 @@ type Notify struct {
 // Channel is one way to tell people: a URL for shoutrrr, or a webhook of our own.
 type Channel struct {
 	Name     string   `toml:"name"`
-	URL      Secret   `toml:"url"`
-	Webhook  Secret   `toml:"webhook"`
-	Secret   Secret   `toml:"secret"` // of the webhook's signature
-	Document bool     `toml:"document"`
-	Severity string   `toml:"severity"` // the lowest
-	Rules    []string `toml:"rules"`
-	Kinds    []string `toml:"kinds"`
-	Burst    int      `toml:"burst"`
-	Every    Duration `toml:"every"`
+	URL      Secret   `toml:"url,omitempty"`
+	Webhook  Secret   `toml:"webhook,omitempty"`
+	Secret   Secret   `toml:"secret,omitempty"` // of the webhook's signature
+	Document bool     `toml:"document,omitempty"`
+	Severity string   `toml:"severity,omitempty"` // the lowest
+	Rules    []string `toml:"rules,omitempty"`
+	Kinds    []string `toml:"kinds,omitempty"`
+	Burst    int      `toml:"burst,omitempty"`
+	Every    Duration `toml:"every,omitempty"`
 }
 
 // Coverage says when the ledger raises an alert.

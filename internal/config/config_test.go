@@ -38,6 +38,28 @@ func TestMessages(t *testing.T) {
 		"no certificate": {"[server]\ntls_cert = \"a.pem\"\ntls_key = \"a.key\"\n", `a.pem: no such file or directory [bad-certificate]`},
 		"unsigned":       {"[[notify.channels]]\nname = \"a\"\nwebhook = \"https://example.com\"\n", `the webhook "a" has no secret to sign with [missing-value]`},
 		"unset secret":   {"[[notify.channels]]\nname = \"a\"\nurl = \"env:NOTHING\"\n", `the environment variable NOTHING is not set [bad-secret]`},
+		"unknown table":  {"[sorces]\nx = 1\n", `debut.toml:1:2: error: sorces is no key of the configuration [unknown-key]`},
+		"near table":     {"[sorces]\nx = 1\n", `did you mean "sources"?`},
+		"other table":    {"listen = \"127.0.0.1:1\"\n", `it is a key of [server]`},
+		"plain number":   {"[engine]\nlearn = 7\n", `debut.toml:2:9: error: engine.learn: must be a length of time in quotes, such as "7d" [bad-value]`},
+		"not a list":     {"[rules]\npaths = \"shipped\"\n", `rules.paths: must be a list of texts, in [ and ] [bad-value]`},
+		"in a list":      {"[rules]\npaths = [\"shipped\", 5]\n", `debut.toml:2:21: error: rules.paths: must be a text in quotes`},
+		"not a table":    {"server = 1\n", `server: must be a table`},
+		"not tables":     {"[sources]\ntype = \"s3\"\n", `write [[sources]]`},
+		"one table":      {"[[server]]\nlisten = \"127.0.0.1:1\"\n", `server must be a table`},
+		"below a value":  {"[log.level]\nx = 1\n", `log.level must be a text in quotes`},
+		"inline":         {"server = {listn = \"127.0.0.1:1\"}\n", `debut.toml:1:11: error: server.listn is no key`},
+		"inline list":    {"[notify]\nchannels = [{name = \"a\", foo = 1}]\n", `notify.channels.foo is no key`},
+		"in order":       {"[log]\nlevel = \"loud\"\n[engine]\ncold_start = \"warm\"\n", "debut.toml:2:1: error: log.level: is \"loud\", not one of debug, info, warn, error [bad-value]\n    level = \"loud\"\n    ^^^^^\ndebut.toml:4:1:"},
+		"the right one":  {"[[sources]]\ntype = \"files\"\npath = \"a\"\n[[sources]]\ntype = \"s3\"\n", `debut.toml:4:3: error: sources.bucket: the s3 source s3 names no bucket`},
+		"public":         {"[server]\nlisten = \"0.0.0.0:80\"\n", `debut.toml:2:1: error: server.listen: others can reach 0.0.0.0:80, and there is no TLS`},
+		"no port":        {"[server]\nlisten = \"127.0.0.1:99999\"\n", `"127.0.0.1:99999" is no address`},
+		"other kind":     {"[[sources]]\ntype = \"s3\"\nbucket = \"a\"\nsettle = \"1s\"\n", `debut.toml:4:1: error: sources.settle: means nothing to a source of type s3 [unused-key]`},
+		"queue":          {"[[sources]]\ntype = \"s3\"\nbucket = \"a\"\nqueue_url = \"q\"\n", `sources.queue_url: "q" is no URL`},
+		"role":           {"[[sources]]\ntype = \"s3\"\nbucket = \"a\"\nrole_arn = \"debut\"\n", `"debut" is no ARN of a role`},
+		"bucket":         {"[[sources]]\ntype = \"s3\"\nbucket = \"s3://a/b\"\n", `"s3://a/b" is no name of a bucket`},
+		"short secret":   {"[[notify.channels]]\nname = \"a\"\nwebhook = \"https://example.com\"\nsecret = \"short\"\n", `notify.channels.secret: has 5 bytes`},
+		"defined twice":  {"data_dir = \"a\"\ndata_dir = \"b\"\n", `debut.toml:2:1: error: broken TOML:`},
 		"bytes":          {"[store]\nretention_bytes = \"many\"\n", `"many" is no amount of bytes`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -68,6 +90,12 @@ func TestEnvironmentOverridesTheFile(t *testing.T) {
 	if c.Server.Listen != "127.0.0.1:2" || c.Server.Push.Enabled || c.Store.RetentionBytes != 2e9 {
 		t.Errorf("%+v", c)
 	}
+	_, err = config.Parse("debut.toml", []byte("[log]\nlevel = \"info\"\n"), func(name string) string {
+		return map[string]string{"DEBUT_LOG_LEVEL": "loud"}[name]
+	})
+	if got, want := rendered(err), "error: DEBUT_LOG_LEVEL: log.level: is \"loud\", not one of debug, info, warn, error [bad-value]\n"; got != want {
+		t.Errorf("it says %s, want %s", got, want)
+	}
 	_, err = config.Parse("debut.toml", nil, func(name string) string {
 		return map[string]string{"DEBUT_ENGINE_WORKERS": "many"}[name]
 	})
@@ -90,9 +118,47 @@ func TestShownConfigurationIsOne(t *testing.T) {
 	if strings.Contains(string(b), "T0PSECRET") || strings.Contains(string(b), "0123456789abcdef") {
 		t.Errorf("it tells a secret:\n%s", b)
 	}
-	if _, err := config.Parse("shown.toml", b, none); err != nil {
-		t.Errorf("%v\n%s", err, b)
+	_, err = config.Parse("shown.toml", b, none)
+	if got := rendered(err); strings.Count(got, "error:") != 2 || strings.Count(got, "in place of a secret") != 2 {
+		t.Errorf("copied, it says\n%s", got)
 	}
+}
+
+func TestByteOrderMark(t *testing.T) {
+	t.Parallel()
+	c, err := config.Parse("debut.toml", []byte("\uFEFFdata_dir = \"x\"\r\n"), none)
+	if err != nil || c.DataDir != "x" {
+		t.Errorf("%v, %v", c, err)
+	}
+	if _, err = config.Parse("debut.toml", []byte(strings.Repeat("# \n", 1<<19)), none); err == nil {
+		t.Error("a file without end was read")
+	}
+}
+
+// A message never tells a secret, and every problem has one that can be printed.
+func FuzzParse(f *testing.F) {
+	example, err := os.ReadFile(filepath.Join("..", "..", "examples", "debut.toml"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(example))
+	f.Add("[[notify.channels]]\nurl = 'x'\n[sources]\n[[a.b]]\nserver.push = {enabled = 1}\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := config.Parse("debut.toml", []byte(text), none)
+		if err == nil {
+			b, err := toml.Marshal(c.Masked())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := config.Parse("shown.toml", b, none); err != nil && !strings.Contains(rendered(err), "in place of a secret") {
+				t.Errorf("what is shown is refused: %s\n%s", rendered(err), b)
+			}
+			return
+		}
+		if rendered(err) == "" || !strings.Contains(rendered(err), "error: ") {
+			t.Errorf("it says %q", rendered(err))
+		}
+	})
 }
 
 func TestManualHasEveryKey(t *testing.T) {

@@ -2,15 +2,15 @@ package config
 
 import (
 	"bytes"
-	"errors"
+	"cmp"
+	"encoding"
 	"fmt"
+	"io"
 	"os"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/pelletier/go-toml/v2"
 
 	"github.com/debutsec/debut/query"
 )
@@ -23,7 +23,7 @@ func Load(path string, getenv func(string) string) (*Config, error) {
 	var text []byte
 	if path != "" {
 		var err error
-		if text, err = os.ReadFile(path); err != nil {
+		if text, err = readFile(path); err != nil {
 			return nil, fmt.Errorf("read the configuration: %w", err)
 		}
 	}
@@ -31,6 +31,16 @@ func Load(path string, getenv func(string) string) (*Config, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// readFile reads as much of a file as decode wants to see.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // it has the name
+	}
+	defer func() { _ = f.Close() }()
+	return io.ReadAll(io.LimitReader(f, maxText+1))
 }
 
 // Parse is Load for a text that was read already; name stands for it in messages.
@@ -42,115 +52,28 @@ func Parse(name string, text []byte, getenv func(string) string) (*Config, error
 	return c, nil
 }
 
+// maxText bounds a file: nobody has written a longer one.
+const maxText = 1 << 20
+
 func (c *Config) decode(name string, text []byte, getenv func(string) string) error {
 	c.file = name
-	s := &source{name: name, lines: strings.Split(string(text), "\n")}
-	d := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields()
-	if err := d.Decode(c); err != nil {
-		s.explain(err)
+	s := &source{name: name, text: bytes.TrimPrefix(text, []byte("\uFEFF")), env: make(map[string]string)}
+	if len(text) > maxText {
+		s.add("too-large", fmt.Sprintf("the file has more than %d bytes: this is no configuration", maxText), "")
+		return s.diags
 	}
+	s.read(c)
 	if len(s.diags) == 0 {
 		s.environment(c, getenv)
 		s.validate(c, getenv)
 	}
-	if len(s.diags) > 0 {
-		return s.diags
+	if len(s.diags) == 0 {
+		return nil
 	}
-	return nil
-}
-
-// source is the file that messages point into.
-type source struct {
-	name  string
-	lines []string
-	diags query.Diagnostics
-}
-
-// explain puts what the decoder says in our words.
-func (s *source) explain(err error) {
-	var strict *toml.StrictMissingError
-	var bad *toml.DecodeError
-	switch {
-	case errors.As(err, &strict):
-		for i := range strict.Errors {
-			e := &strict.Errors[i]
-			key := strings.Join(e.Key(), ".")
-			line, column := e.Position()
-			s.at(line, column, len([]rune(e.Key()[len(e.Key())-1])), "unknown-key", fmt.Sprintf("%s is no key of the configuration", key), nearest(e.Key()))
-		}
-	case errors.As(err, &bad):
-		line, column := bad.Position()
-		message := strings.TrimPrefix(bad.Error(), "toml: ")
-		if key := strings.Join(bad.Key(), "."); key != "" {
-			message = key + ": " + message
-		}
-		s.at(line, column, 1, "bad-value", message, "")
-	default:
-		s.add("bad-config", err.Error(), "")
-	}
-}
-
-func (s *source) at(line, column, width int, code, message, hint string) {
-	d := query.Diagnostic{Code: code, File: s.name, Line: line, Column: column, Width: width, Message: message, Hint: hint}
-	if line > 0 && line <= len(s.lines) {
-		d.Source = s.lines[line-1]
-	}
-	s.diags = append(s.diags, d)
-}
-
-func (s *source) add(code, message, hint string) {
-	s.diags = append(s.diags, query.Diagnostic{Code: code, File: s.name, Message: message, Hint: hint})
-}
-
-// key points to where the last part of a key stands in the file, if it does.
-func (s *source) key(key, code, message, hint string) {
-	name := key[strings.LastIndexByte(key, '.')+1:]
-	for i, line := range s.lines {
-		trimmed := strings.TrimSpace(line)
-		if rest, ok := strings.CutPrefix(trimmed, name); ok && strings.HasPrefix(strings.TrimSpace(rest), "=") {
-			s.at(i+1, strings.Index(line, name)+1, len(name), code, key+": "+message, hint)
-			return
-		}
-	}
-	s.add(code, key+": "+message, hint)
-}
-
-// nearest suggests a key.
-func nearest(key []string) string {
-	want := key[len(key)-1]
-	best, distance := "", 3
-	for _, k := range Keys() {
-		parts := strings.Split(k, ".")
-		if slices.Equal(parts[:len(parts)-1], key[:len(key)-1]) {
-			if d := edits(want, parts[len(parts)-1]); d < distance {
-				best, distance = parts[len(parts)-1], d
-			}
-		}
-	}
-	if best == "" {
-		return "docs/config.md lists every key"
-	}
-	return fmt.Sprintf("did you mean %q?", best)
-}
-
-// edits is the number of letters to change from a to b.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		last := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			last, row[j+1] = row[j+1], min(row[j]+1, row[j+1]+1, last+cost)
-		}
-	}
-	return row[len(b)]
+	slices.SortStableFunc(s.diags, func(a, b query.Diagnostic) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return s.diags
 }
 
 // Keys returns every key, dotted: those of lists as sources.bucket.
@@ -160,10 +83,16 @@ func Keys() []string {
 	return out
 }
 
+// tagged is the key of a field, "" if it has none.
+func tagged(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("toml"), ",")
+	return name
+}
+
 // walk calls f for every key with its value, and for the keys of lists with a zero one.
 func walk(v reflect.Value, prefix string, f func(key string, v reflect.Value)) {
 	for i := range v.NumField() {
-		name := v.Type().Field(i).Tag.Get("toml")
+		name := tagged(v.Type().Field(i))
 		if name == "" {
 			continue
 		}
@@ -190,11 +119,12 @@ func (s *source) environment(c *Config, getenv func(string) string) {
 		if err := set(v, text); err != nil {
 			s.diags = append(s.diags, query.Diagnostic{Code: "bad-environment", Message: fmt.Sprintf("%s: %v", name, err)})
 		}
+		s.env[key] = name
 	})
 }
 
 func set(v reflect.Value, text string) error {
-	if u, ok := v.Addr().Interface().(interface{ UnmarshalText(b []byte) error }); ok {
+	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
 		return u.UnmarshalText([]byte(text)) //nolint:wrapcheck // it says all
 	}
 	switch v.Kind() {

@@ -99,8 +99,11 @@ func (s Secret) Masked() string {
 	if s == "" || s.reference() {
 		return string(s)
 	}
-	return "***"
+	return mask
 }
+
+// mask stands for a secret.
+const mask = "***"
 
 func (s Secret) reference() bool {
 	return strings.HasPrefix(string(s), "env:") || strings.HasPrefix(string(s), "file:")
