@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"context"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -134,14 +135,12 @@ func (s *Server) run(rt *route, w http.ResponseWriter, r *http.Request) {
 func (s *Server) outer() http.Handler {
 	return s.metrics.count(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctl := http.NewResponseController(w)
-		now := s.o.Now()
+		s.deadlines(ctl, bodyTimeout)
 		switch r.URL.Path {
 		case "/healthz", "/readyz", "/openapi.json":
-			s.deadlines(ctl, now, bodyTimeout)
 			s.mux.ServeHTTP(w, r)
 			return
 		}
-		s.deadlines(ctl, now, bodyTimeout)
 		if !s.hostAllowed(r.Host) {
 			s.fail(w, r, &api.Error{
 				Code: api.Forbidden, Message: fmt.Sprintf("this server is not addressed as %q", r.Host),
@@ -162,7 +161,7 @@ func (s *Server) outer() http.Handler {
 		case !allows(who.Role, RolePush):
 			s.fail(w, r, &api.Error{Code: api.Forbidden, Message: "sending records needs a token of role push; this one has role " + who.Role})
 		default:
-			s.deadlines(ctl, now, pushTimeout)
+			s.deadlines(ctl, pushTimeout)
 			s.o.Push.ServeHTTP(w, r)
 		}
 	}))
@@ -170,11 +169,20 @@ func (s *Server) outer() http.Handler {
 
 // deadlines bounds how long a client may take to send its request and to read the
 // answer. A connection without deadlines is one of a test.
-func (s *Server) deadlines(ctl *http.ResponseController, now time.Time, body time.Duration) {
-	err := cmp.Or(ctl.SetReadDeadline(now.Add(body)), ctl.SetWriteDeadline(now.Add(body+writeTimeout)))
+func (s *Server) deadlines(ctl *http.ResponseController, body time.Duration) {
+	err := cmp.Or(ctl.SetReadDeadline(deadline(body)), ctl.SetWriteDeadline(deadline(body+writeTimeout)))
 	if err != nil && !errors.Is(err, http.ErrNotSupported) {
 		s.log.Debug("set the deadlines of a request", "error", err)
 	}
+}
+
+// deadline returns the time after d, by the clock that connections go by, whatever the
+// server's own says.
+func deadline(d time.Duration) time.Time {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	t, _ := ctx.Deadline()
+	return t
 }
 
 // known returns who sends the request, or answers that this is not known.

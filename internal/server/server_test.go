@@ -771,7 +771,7 @@ func TestAuditPages(t *testing.T) {
 // An answer that breaks off is no whole one for the client.
 func TestBrokenStream(t *testing.T) {
 	t.Parallel()
-	s, db, d := setup(t, func(o *server.Options) { o.Now = time.Now }) // deadlines of connections are real
+	s, db, d := setup(t, nil)
 	d.err, d.failAfter, d.pad = errors.New("the segment is gone"), 2, 70<<10
 	token := putToken(t, db, server.RoleAdmin)
 	ts := httptest.NewServer(s)

@@ -81,7 +81,7 @@ func (s *Server) checkSilence(x *store.Silence, now time.Time) error {
 		return invalid("end: the silence is over already")
 	}
 	if x.Query != "" {
-		if c, diags := notify.CheckSilenceQuery(x.Query); c == nil {
+		if c, diags := notify.CheckSilenceQuery(x.Query); c == nil && len(diags) > 0 {
 			return diags
 		}
 	}

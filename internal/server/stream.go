@@ -2,7 +2,6 @@ package server
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/debutsec/debut/internal/server/api"
 )
@@ -41,7 +40,7 @@ func (st *stream) write(b []byte) error {
 		st.w.WriteHeader(http.StatusOK)
 		st.begun = true
 	}
-	_ = st.ctl.SetWriteDeadline(st.s.o.Now().Add(writeTimeout + time.Second)) // not on connections of tests
+	_ = st.ctl.SetWriteDeadline(deadline(writeTimeout)) // not on connections of tests
 	if _, err := st.w.Write(b); err != nil {
 		return err
 	}

@@ -41,8 +41,10 @@ func (h *Hour) Missing() int64 { return max(0, h.Expected-(h.Read-h.Unexpected))
 // share of it, 0 to 1: read ÷ expected where it is known what to expect.
 func (h *Hour) Coverage() (HourState, float64) {
 	missing := h.Missing()
-	whole := max(h.Expected+h.Unexpected, missing+h.Failed, 1)
-	share := max(0, 1-float64(max(missing, h.Failed))/float64(whole))
+	// What failed is missing too, unless nobody expected it.
+	lost := max(missing, h.Failed)
+	whole := h.Expected + h.Unexpected + lost - missing
+	share := max(0, 1-float64(lost)/float64(max(whole, 1)))
 	switch {
 	case h.Failed > 0:
 		return HourFailed, share
