@@ -10,13 +10,22 @@ import (
 
 // commands is the command line.
 type commands struct {
-	Scan     ScanCmd     `cmd:"" help:"Run rules over CloudTrail logs, once."`
-	Rules    RulesCmd    `cmd:"" help:"List, check, show and lint rules."`
-	ECS      ECSCmd      `cmd:"" name:"ecs" help:"Print the ECS document of every record as NDJSON."`
-	Generate GenerateCmd `cmd:"" help:"Make a synthetic trail whose first-seen events are known."`
-	Serve    ServeCmd    `cmd:"" help:"Run rules for ever: sources, alerts, notifications, API."`
-	Config   ConfigCmd   `cmd:"" help:"Check or show the configuration of serve."`
-	Version  VersionCmd  `cmd:"" help:"Print the version."`
+	Scan       ScanCmd       `cmd:"" help:"Run rules over CloudTrail logs, once."`
+	Rules      RulesCmd      `cmd:"" help:"List, check, show and lint rules."`
+	ECS        ECSCmd        `cmd:"" name:"ecs" help:"Print the ECS document of every record as NDJSON."`
+	Generate   GenerateCmd   `cmd:"" help:"Make a synthetic trail whose first-seen events are known."`
+	Serve      ServeCmd      `cmd:"" help:"Run rules for ever: sources, alerts, notifications, API."`
+	Status     StatusCmd     `cmd:"" help:"Show how the server is."`
+	Alerts     AlertsCmd     `cmd:"" help:"List, show, acknowledge and close alerts."`
+	Exceptions ExceptionsCmd `cmd:"" help:"Exceptions of rules: list, test, add, delete."`
+	Silences   SilencesCmd   `cmd:"" help:"Maintenance windows and snoozes."`
+	Coverage   CoverageCmd   `cmd:"" help:"Show what was expected, read, failed and late, by account, region and hour."`
+	Backfill   BackfillCmd   `cmd:"" help:"Run rules over a time that has passed, into the same alerts."`
+	Runs       RunsCmd       `cmd:"" help:"List backfills, reloads and other runs."`
+	Notify     NotifyCmd     `cmd:"" help:"Test channels, and list what waits to be told."`
+	Tokens     TokensCmd     `cmd:"" help:"Tokens of the API."`
+	Config     ConfigCmd     `cmd:"" help:"Check or show the configuration of serve."`
+	Version    VersionCmd    `cmd:"" help:"Print the version."`
 }
 
 const description = `Debut runs Elastic-format detection rules over AWS CloudTrail and finds the first time.
@@ -48,6 +57,7 @@ func Main(env *Env) (code int) {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.UsageOnError(),
 		kong.Bind(env),
+		kong.BindTo(notifying{env}, (*Notifying)(nil)),
 	)
 	if err != nil {
 		return finish(env, err)
