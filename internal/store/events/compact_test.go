@@ -129,6 +129,26 @@ func TestCompactKeepsWhatIsNotFolded(t *testing.T) {
 	}
 }
 
+// A log file that is compacted in part, as it went on after a start, is compacted from
+// there.
+func TestCompactTheRest(t *testing.T) {
+	t.Parallel()
+	dir, db := t.TempDir(), &memDB{}
+	s := open(t, options(dir, db))
+	all := records(0, 20)
+	for _, part := range [][]store.Record{all[:15], all[15:]} {
+		add(t, s, encode(t, part...))
+		if err := s.Compact(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		_ = s.Close()
+		s = open(t, options(dir, db))
+	}
+	if st := s.Stats(); st.SegmentRows != 20 || st.LogFiles != 1 || st.LogRecords != 20 {
+		t.Errorf("%+v", st)
+	}
+}
+
 // Small segments of the same days become one.
 func TestMerge(t *testing.T) {
 	t.Parallel()

@@ -3,12 +3,18 @@ package events
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"hash/crc32"
+	"io/fs"
 	"iter"
 	"log/slog"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -249,4 +255,43 @@ func (d calmDisk) Create(name string) (file, error) {
 func (d calmDisk) Open(name string) (file, error) {
 	f, err := d.osDisk.Open(name)
 	return calmFile{f}, err
+}
+
+// resum corrects the checksum of a log file's header.
+func resum(b []byte) []byte {
+	binary.LittleEndian.PutUint32(b[24:], crc32.Checksum(b[:24], castagnoli))
+	return b
+}
+
+// fileDB is a memDB that survives its process: each update replaces a file.
+type fileDB struct {
+	memDB
+
+	path string
+}
+
+func openFileDB(dir string) (*fileDB, error) {
+	db := &fileDB{path: filepath.Join(dir, "db")}
+	b, err := os.ReadFile(db.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return db, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return db, json.Unmarshal(b, &db.tables)
+}
+
+func (db *fileDB) Update(ctx context.Context, f func(store.Tx) error) error {
+	if err := db.memDB.Update(ctx, f); err != nil {
+		return err
+	}
+	b, err := json.Marshal(db.tables)
+	if err == nil {
+		err = os.WriteFile(db.path+".new", b, 0o600)
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(db.path+".new", db.path)
 }

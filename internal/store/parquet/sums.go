@@ -154,3 +154,17 @@ func guard(err *error) {
 		*err = fmt.Errorf("%w: %v", store.ErrDamaged, v)
 	}
 }
+
+// CheckSums reads a whole file and compares it with its sums.
+func CheckSums(r io.ReaderAt, size int64, sums Sums) error {
+	c, err := newChecked(r, size, sums)
+	if err != nil {
+		return err
+	}
+	for i := range sums {
+		if _, err := c.block(int64(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
