@@ -20,10 +20,11 @@ import (
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
 )
 
-// connect makes the clients. The SDK repeats what fails by itself a few times, slower
-// when it is told to slow down; what lasts longer is the source's own affair.
+// connect makes the clients. The SDK repeats what fails a few times, with growing pauses;
+// what lasts longer is the source's own affair.
 func connect(ctx context.Context, o *Options) (bucket, queue, error) {
 	client := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
 		t.MaxIdleConnsPerHost = 128
@@ -31,8 +32,10 @@ func connect(ctx context.Context, o *Options) (bucket, queue, error) {
 	})
 	load := []func(*config.LoadOptions) error{
 		config.WithHTTPClient(client),
-		config.WithRetryMode(aws.RetryModeAdaptive),
+		// Not adaptive: that slows down all requests for one that met a busy partition.
+		config.WithRetryMode(aws.RetryModeStandard),
 		config.WithRetryMaxAttempts(4),
+		config.WithLogger(logging.Nop{}), // what matters is in the errors
 	}
 	if o.Region != "" {
 		load = append(load, config.WithRegion(o.Region))

@@ -103,7 +103,7 @@ func TestDigests(t *testing.T) {
 		q.send(b.notice(backfill))
 		time.Sleep(time.Minute)
 		for _, l := range logs {
-			e := sink.expected[s.object(l.key, b.objects[l.key].etag())]
+			e, _ := sink.expectation(s.object(l.key, b.objects[l.key].etag()))
 			if sink.times(l.key) != 1 || e.By != "digest" || e.Hour != epoch {
 				t.Errorf("%s was read %d times, expected as %+v", l.key, sink.times(l.key), e)
 			}

@@ -352,6 +352,7 @@ func (s *fakeSink) read(ctx context.Context, d source.Delivery, again bool) sour
 	s.content[d.Name] = append(s.content[d.Name], content)
 	s.has[*d.Object] = true
 	delete(s.failed, *d.Object)
+	delete(s.failed, source.Object{Name: d.Object.Name})
 	return source.Outcome{}
 }
 
@@ -421,6 +422,13 @@ func (s *fakeSink) reasons() []string {
 	}
 	slices.Sort(list)
 	return list
+}
+
+func (s *fakeSink) expectation(o source.Object) (source.Expected, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, ok := s.expected[o]
+	return e, ok
 }
 
 // times is how often the object was made durable.

@@ -25,7 +25,8 @@ type item struct {
 }
 
 // errGivenUp is the end of an object that could not be read in several attempts. The
-// ledger has it.
+// ledger has it if its version is known; else it may have been read before and deleted
+// since.
 var errGivenUp = errors.New("given up")
 
 const (
@@ -146,8 +147,8 @@ func (r *run) fly(ctx context.Context, it item) error {
 			if it.etag == "" {
 				it.etag = found.etag // the version that was told of
 			}
-			if r.giveUp(ctx, it, err) == nil {
-				return errGivenUp
+			if it.etag == "" || r.giveUp(ctx, it, err) == nil {
+				return fmt.Errorf("%w: %w", errGivenUp, err)
 			}
 		}
 		if err := sleep(ctx, backoff(n, firstBackoff, mostBackoff)); err != nil {
@@ -168,9 +169,11 @@ func isSink(err error) bool {
 
 // attempt delivers once and waits for the outcome.
 func (r *run) attempt(ctx context.Context, it *item) error {
-	if it.etag == "" || it.at.IsZero() {
+	if it.etag == "" {
 		r.stats.gets.Add(1)
-		i, err := r.bucket.head(ctx, it.key)
+		limited, cancel := context.WithTimeout(ctx, r.o.IdleTimeout)
+		i, err := r.bucket.head(limited, it.key)
+		cancel()
 		if err != nil {
 			return err
 		}

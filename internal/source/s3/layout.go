@@ -210,7 +210,9 @@ func (s *Source) pages(ctx context.Context, q listing) iter.Seq2[page, error] {
 	return func(yield func(page, error) bool) {
 		for n := 1; ; {
 			s.stats.lists.Add(1)
-			p, err := s.bucket.list(ctx, q)
+			limited, cancel := context.WithTimeout(ctx, s.o.IdleTimeout)
+			p, err := s.bucket.list(limited, q)
+			cancel()
 			if err != nil {
 				if ctx.Err() == nil && n < tries && !isDefinite(err) {
 					n++

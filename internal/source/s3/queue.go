@@ -21,6 +21,8 @@ const (
 	maxParked   = 1000
 	maxBody     = 16 << 10 // of a parked message, bytes
 	partingTime = 10 * time.Second
+	// requestTimeout is more than SQS waits for messages.
+	requestTimeout = time.Minute
 )
 
 // A post is the side of a run that reads the queue.
@@ -64,7 +66,9 @@ func (p *post) receive(ctx context.Context) {
 		if !p.reserve(ctx, batchSize) {
 			return
 		}
-		list, err := p.queue.receive(ctx)
+		limited, cancel := context.WithTimeout(ctx, requestTimeout)
+		list, err := p.queue.receive(limited)
+		cancel()
 		p.release(batchSize - len(list))
 		switch {
 		case ctx.Err() != nil && len(list) == 0:
@@ -119,51 +123,19 @@ func (p *post) release(n int) {
 	}
 }
 
-// handle brings all objects of a message to the sink, and then deletes the message or
-// gives it back.
+// handle brings all objects of a message to the sink, and then deletes the message,
+// parks it or gives it back.
 func (p *post) handle(ctx context.Context, m message) {
-	n, err := parseNotice(m.body)
-	if err != nil {
-		p.forget(m)
-		if err := p.park(ctx, m, err); err != nil {
+	wait, reason := p.process(ctx, m)
+	p.forget(m)
+	if reason != nil {
+		if err := p.park(ctx, m, reason); err != nil {
 			p.log.Warn("message not parked; it comes again", "message", m.id, "err", err)
 			return
 		}
-		p.done <- m.receipt
-		return
+		wait = never
 	}
-	p.stats.ignored.Add(int64(n.other))
-	wait := time.Duration(-1) // until the message may come again; negative: never
-	var flights []*flight
-	var items []item
-	for _, ref := range n.refs {
-		it, ok := p.wanted(ref)
-		if !ok {
-			p.stats.ignored.Add(1)
-			continue
-		}
-		if m.receives > maxReceives {
-			err := fmt.Errorf("its message was received %d times and never done with", m.receives)
-			if p.giveUp(ctx, it, err) != nil {
-				wait = max(wait, time.Minute)
-			}
-			continue
-		}
-		items, flights = append(items, it), append(flights, p.fetch(it))
-	}
-	for i, f := range flights {
-		switch err := f.wait(); {
-		case err == nil:
-		case errors.Is(err, errGivenUp) && p.listed(&items[i]):
-			// The ledger has it and listings find it again.
-		case errors.Is(err, errGivenUp):
-			wait = max(wait, min(time.Minute<<min(m.receives, 12), maxVisibility))
-		default: // the end of the run
-			wait = max(wait, 0)
-		}
-	}
-	p.forget(m)
-	if wait < 0 {
+	if wait == never {
 		p.done <- m.receipt
 		return
 	}
@@ -172,6 +144,55 @@ func (p *post) handle(ctx context.Context, m message) {
 	if err := p.queue.extend(end, []string{m.receipt}, wait); err != nil {
 		p.log.Debug("message not given back; it comes again after its time", "message", m.id, "err", err)
 	}
+}
+
+// never is when a message that is done with should come again.
+const never = time.Duration(-1)
+
+// process returns when the message should come again, or why it is to be parked.
+func (p *post) process(ctx context.Context, m message) (wait time.Duration, park error) {
+	n, err := parseNotice(m.body)
+	if err != nil {
+		return never, err
+	}
+	p.stats.ignored.Add(int64(n.other))
+	wait = never
+	var items []item
+	for _, ref := range n.refs {
+		it, ok := p.wanted(ref)
+		if !ok {
+			p.stats.ignored.Add(1)
+			continue
+		}
+		if it.at.IsZero() {
+			it.at = m.sent
+		}
+		items = append(items, it)
+	}
+	if len(items) > 0 && m.receives > maxReceives {
+		return never, fmt.Errorf("it was received %d times and never done with", m.receives)
+	}
+	flights := make([]*flight, len(items))
+	for i, it := range items {
+		flights[i] = p.fetch(it)
+	}
+	for i, f := range flights {
+		switch err := f.wait(); {
+		case err == nil:
+		case errors.Is(err, errGivenUp) && !p.listed(&items[i]):
+			wait = max(wait, min(time.Minute<<min(m.receives, 12), maxVisibility))
+		case errors.Is(err, errGivenUp) && items[i].etag == "":
+			park = err
+		case errors.Is(err, errGivenUp):
+			// The ledger has it and listings find it again.
+		default: // the end of the run
+			wait = max(wait, 0)
+		}
+	}
+	if wait != never {
+		return wait, nil
+	}
+	return never, park
 }
 
 // wanted says whether an announced object is to be read.

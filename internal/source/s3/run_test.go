@@ -49,14 +49,14 @@ func TestNotificationAndListingReadOnce(t *testing.T) {
 			if n := sink.times(key); n != 1 {
 				t.Errorf("%s was read %d times", key, n)
 			}
-			if e, ok := sink.expected[s.object(key, b.objects[key].etag())]; ok && (e.Account != account || e.Region != "eu-west-1" || e.Hour != epoch) {
+			if e, ok := sink.expectation(s.object(key, b.objects[key].etag())); ok && (e.Account != account || e.Region != "eu-west-1" || e.Hour != epoch) {
 				t.Errorf("%s is expected as %+v", key, e)
 			}
 		}
 		if n := q.left(); n != 0 {
 			t.Errorf("%d messages are left", n)
 		}
-		if len(sink.failed) > 0 || len(sink.troubles) > 0 {
+		if len(sink.failed) > 0 || sink.lastTrouble() != "<nil>" {
 			t.Errorf("failed: %v, troubles: %v", sink.failed, sink.troubles)
 		}
 		if st := s.Stats(); st.Read != 50 || st.Deleted == 0 || st.Deleted != st.Messages {
@@ -226,8 +226,8 @@ func TestOutage(t *testing.T) {
 		if got := sink.lastTrouble(); !strings.Contains(got, "503 SlowDown") {
 			t.Errorf("trouble: %s", got)
 		}
-		if len(sink.failed) != 0 {
-			t.Errorf("given up: %v", sink.failed)
+		if got := sink.reasons(); len(got) != 0 {
+			t.Errorf("given up: %v", got)
 		}
 		b.setFault(nil)
 		time.Sleep(2 * time.Hour)
@@ -283,8 +283,8 @@ func TestSinkCannotStore(t *testing.T) {
 		b.put(key, zipped("x"))
 		q.send(b.notice(key))
 		time.Sleep(3 * time.Hour)
-		if len(sink.failed) != 0 || q.left() != 1 {
-			t.Errorf("failed: %v, %d messages left", sink.failed, q.left())
+		if got := sink.reasons(); len(got) != 0 || q.left() != 1 {
+			t.Errorf("failed: %v, %d messages left", got, q.left())
 		}
 		sink.mu.Lock()
 		full = false
@@ -306,8 +306,12 @@ func TestVanishedObject(t *testing.T) {
 		q.send(b.notice(keyAt(account, time.Now(), "gone")))
 		unlisted := fmt.Sprintf("AWSLogs/%s_CloudTrail_eu-west-1_20000101T0000Z_x.json.gz", account)
 		q.send(b.notice(unlisted))
+		versionless := q.send(cloudTrailNotice(keyAt(account, time.Now(), "versionless")))
 		time.Sleep(2 * time.Minute)
 		got := sink.reasons()
+		if p := string(sink.positions["parked/"+versionless]); !strings.Contains(p, "given up: ") || !strings.Contains(p, "it is not in the bucket") {
+			t.Errorf("parked: %s", p)
+		}
 		if len(got) != 2 || !strings.Contains(got[0], "it is not in the bucket (given up after 5 attempts") {
 			t.Errorf("failed: %v", got)
 		}
@@ -337,8 +341,8 @@ func TestEndlessMessage(t *testing.T) {
 		stop := start(t, s, sink)
 		time.Sleep(time.Minute)
 		stop()
-		if got := sink.reasons(); len(got) != 1 || !strings.Contains(got[0], "received 26 times") || q.left() != 0 {
-			t.Errorf("failed: %v; %d messages left", got, q.left())
+		if got := string(sink.positions["parked/m1"]); !strings.Contains(got, "received 26 times") || q.left() != 0 {
+			t.Errorf("parked: %s; %d messages left", got, q.left())
 		}
 	})
 }

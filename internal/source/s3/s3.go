@@ -41,7 +41,8 @@ type Options struct {
 	// Concurrency bounds the objects that are handed over and not yet durable, and the
 	// messages at work. Zero: 1,024.
 	Concurrency int
-	// IdleTimeout is how long a body may stand still before it is asked for again.
+	// IdleTimeout is how long an answer of the bucket may stand still before it is asked
+	// for again.
 	// Zero: a minute.
 	IdleTimeout time.Duration
 	// Digests reads digest files, too, and checks their chain.

@@ -15,6 +15,7 @@ import (
 // messages that were not done with, and returns nil.
 func (s *Source) Run(ctx context.Context, sink source.Sink) error {
 	r := s.newRun(ctx, sink)
+	sink.Trouble(s.o.Name, nil) // what an earlier run told is over
 	if s.queue != nil {
 		r.wg.Go(func() { r.readQueue(ctx) })
 	}
