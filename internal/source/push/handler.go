@@ -235,6 +235,9 @@ func asFailure(err error) *failure {
 
 // fail answers a failure in the form that the endpoint's clients read.
 func (c *call) fail(f *failure) {
+	if c.kind == bulk && f.retry > 0 && c.r.UserAgent() == "" && c.hangUp() {
+		return
+	}
 	f.setRetry(c.w.Header())
 	switch c.kind {
 	case firehose:
@@ -244,6 +247,14 @@ func (c *call) fail(f *failure) {
 	default:
 		c.answer(f.status, problemAnswer{Error: problemBody{f.code, f.message}})
 	}
+}
+
+// hangUp closes the connection without an answer, if that can be done. rsyslog, alone
+// among the shippers in naming itself nowhere, drops a batch that is answered with any error,
+// and sends one again that is not answered.
+func (c *call) hangUp() bool {
+	conn, _, err := http.NewResponseController(c.w).Hijack()
+	return err == nil && conn.Close() == nil
 }
 
 type problemAnswer struct {

@@ -117,6 +117,26 @@ func TestClientGoesAway(t *testing.T) {
 	}
 }
 
+// rsyslog, which names itself nowhere, drops a batch that is answered with an error, and
+// sends one again that is not answered at all.
+func TestHangsUpOnRsyslog(t *testing.T) {
+	t.Parallel()
+	body := "{\"index\":{}}\n" + record("a") + "\n"
+	request := func(header string) string {
+		return fmt.Sprintf("POST /_bulk HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n%s", header, len(body), body)
+	}
+	s := push.New(push.Options{Now: time.Now}) // it does not run: come again
+	if text, err := io.ReadAll(dial(t, s, request(""))); err != nil || len(text) > 0 {
+		t.Errorf("got %q %v", text, err)
+	}
+	if status, _ := answered(t, bufio.NewReader(dial(t, s, request("User-Agent: x\r\n")))); status != 503 {
+		t.Errorf("who says a name gets %d", status)
+	}
+	if n := s.Stats().Endpoints["bulk"].Failed; n != 2 {
+		t.Errorf("%d are counted", n)
+	}
+}
+
 func BenchmarkPush(b *testing.B) {
 	var lines, docs strings.Builder
 	for i := range 1000 {

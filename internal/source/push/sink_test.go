@@ -30,15 +30,16 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type sink struct {
 	source.Sink // what push has no use for
 
-	mu     sync.Mutex
-	events []string
-	names  map[string]bool
-	seen   map[source.Object]bool
-	err    error                       // of every outcome
-	before func(context.Context) error // what Deliver does first
-	hold   chan struct{}               // if not nil, what is taken is done when it is closed
-	taken  func()                      // if not nil, called when something is taken
-	wg     sync.WaitGroup
+	mu      sync.Mutex
+	events  []string
+	names   map[string]bool
+	seen    map[source.Object]bool
+	err     error                       // of every outcome
+	before  func(context.Context) error // what Deliver does first
+	hold    chan struct{}               // if not nil, what is taken is done when it is closed
+	taken   func()                      // if not nil, called when something is taken
+	arrived chan struct{}               // if not nil, of capacity 1: something was read
+	wg      sync.WaitGroup
 
 	discard bool // read nothing
 }
@@ -51,13 +52,14 @@ func (s *sink) Deliver(ctx context.Context, d source.Delivery) error {
 			return err
 		}
 	}
+	ctx = context.WithoutCancel(ctx) // which ends the wait, not the reading
 	if s.hold == nil {
 		d.Done(s.read(ctx, d))
 		return nil
 	}
 	s.wg.Go(func() {
 		<-s.hold
-		d.Done(s.read(context.WithoutCancel(ctx), d))
+		d.Done(s.read(ctx, d))
 	})
 	if s.taken != nil {
 		s.taken()
@@ -109,6 +111,10 @@ func (s *sink) read(ctx context.Context, d source.Delivery) source.Outcome {
 			return nil
 		},
 	})
+	select {
+	case s.arrived <- struct{}{}:
+	default: // nil, or told already
+	}
 	out.Summary.Documents -= bad
 	out.Summary.Rejected += bad
 	return out

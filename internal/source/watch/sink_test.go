@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -231,6 +232,32 @@ func (s *sink) troubled() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.trouble
+}
+
+// damage returns the codes of what was wrong in what was read.
+func (s *sink) damage() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.problems)
+}
+
+func (s *sink) failures() map[source.Object]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.failed)
+}
+
+func (s *sink) key(name string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.keys[name]
+}
+
+// refuse makes every outcome an error.
+func (s *sink) refuse(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
 }
 
 // A folder is a folder under watch, in a bubble of synctest: time passes when the test

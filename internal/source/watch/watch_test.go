@@ -41,7 +41,7 @@ func TestFiles(t *testing.T) {
 		}
 		w.pass(interval + 3*time.Second)
 		w.want("all", "a", "b", "c", "d")
-		if got := w.sink.keys[w.path("AWSLogs/111122223333/CloudTrail/eu-west-1/2026/01/31/x.json")]; got != "111122223333 eu-west-1" {
+		if got := w.sink.key(w.path("AWSLogs/111122223333/CloudTrail/eu-west-1/2026/01/31/x.json")); got != "111122223333 eu-west-1" {
 			t.Errorf("the key says %q", got)
 		}
 		w.pass(3 * interval)
@@ -80,8 +80,8 @@ func TestOnlyFinishedFiles(t *testing.T) {
 		}
 		w.pass(20 * time.Second)
 		w.want("in the end", "a", "b")
-		if n := len(w.sink.deliveries()); n != 1 || len(w.sink.problems) > 0 {
-			t.Errorf("%d deliveries, problems %v", n, w.sink.problems)
+		if n := len(w.sink.deliveries()); n != 1 || len(w.sink.damage()) > 0 {
+			t.Errorf("%d deliveries, problems %v", n, w.sink.damage())
 		}
 		// A temporary name may be at rest as long as it likes.
 		w.write("b.json.tmp", object("c"))
@@ -176,8 +176,8 @@ func TestGrowing(t *testing.T) {
 		w.write("a.ndjson", lines("15", "16", "17"))
 		w.pass(2 * interval)
 		w.want("copied and truncated", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12", "13", "14", "15", "16", "17")
-		if len(w.sink.problems) > 0 {
-			t.Errorf("problems: %v", w.sink.problems)
+		if len(w.sink.damage()) > 0 {
+			t.Errorf("problems: %v", w.sink.damage())
 		}
 		if !strings.Contains(strings.Join(w.sink.deliveries(), "\n"), w.path("a.ndjson")+"@") {
 			t.Errorf("the deliveries are named %v", w.sink.deliveries())
@@ -223,11 +223,11 @@ func TestCutOff(t *testing.T) {
 	inFolder(t, watch.Options{Lines: 10}, func(w *folder) {
 		w.write("a.ndjson", lines("a")+record("b")[:40])
 		w.pass(interval)
-		if len(w.sink.problems) > 0 {
-			t.Errorf("too early: %v", w.sink.problems)
+		if len(w.sink.damage()) > 0 {
+			t.Errorf("too early: %v", w.sink.damage())
 		}
 		w.pass(2 * time.Minute)
-		if diff := cmp.Diff([]string{"truncated"}, w.sink.problems); diff != "" {
+		if diff := cmp.Diff([]string{"truncated"}, w.sink.damage()); diff != "" {
 			t.Error(diff)
 		}
 		w.restart()
@@ -235,7 +235,7 @@ func TestCutOff(t *testing.T) {
 		w.add("a.ndjson", record("b")[40:]+"\n"+lines("c"))
 		w.pass(2 * time.Minute)
 		w.want("in the end", "a", "b", "c")
-		if diff := cmp.Diff([]string{"truncated"}, w.sink.problems); diff != "" {
+		if diff := cmp.Diff([]string{"truncated"}, w.sink.damage()); diff != "" {
 			t.Error(diff)
 		}
 	})
@@ -347,16 +347,16 @@ func TestUnreadable(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.pass(5 * time.Minute)
-		if len(w.sink.failed) != 1 || !strings.Contains(w.sink.troubled(), "sub cannot be read") {
-			t.Errorf("failed %v, trouble %q", w.sink.failed, w.sink.troubled())
+		if len(w.sink.failures()) != 1 || !strings.Contains(w.sink.troubled(), "sub cannot be read") {
+			t.Errorf("failed %v, trouble %q", w.sink.failures(), w.sink.troubled())
 		}
 		if err := errors.Join(os.Chmod(w.path("a.json"), 0o600), os.Chmod(w.path("sub"), 0o700)); err != nil {
 			t.Fatal(err)
 		}
 		w.pass(10 * time.Minute)
 		w.want("readable", "a", "b")
-		if len(w.sink.failed) != 0 || w.sink.troubled() != "" {
-			t.Errorf("failed %v, trouble %q", w.sink.failed, w.sink.troubled())
+		if len(w.sink.failures()) != 0 || w.sink.troubled() != "" {
+			t.Errorf("failed %v, trouble %q", w.sink.failures(), w.sink.troubled())
 		}
 	})
 }
@@ -364,16 +364,14 @@ func TestUnreadable(t *testing.T) {
 func TestSinkCannotStore(t *testing.T) {
 	t.Parallel()
 	inFolder(t, watch.Options{}, func(w *folder) {
-		w.sink.err = syscall.ENOSPC
+		w.sink.refuse(syscall.ENOSPC)
 		w.write("a.json", object("a"))
 		w.write("b.ndjson", lines("b"))
 		w.pass(time.Hour)
-		if len(w.sink.failed) != 0 {
-			t.Errorf("the files are called failed: %v", w.sink.failed)
+		if len(w.sink.failures()) != 0 {
+			t.Errorf("the files are called failed: %v", w.sink.failures())
 		}
-		w.sink.mu.Lock()
-		w.sink.err = nil
-		w.sink.mu.Unlock()
+		w.sink.refuse(nil)
 		w.pass(10 * time.Minute)
 		w.want("room again", "a", "b")
 	})
