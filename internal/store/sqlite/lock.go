@@ -63,4 +63,9 @@ func holder(path string) string {
 	}
 }
 
-func (l *lock) release() { _ = l.f.Close() }
+// release gives the lock back. Closing the file alone would not, at once, if this
+// process is just starting another, which for a moment has all that this one has open.
+func (l *lock) release() {
+	unlock(l.f)
+	_ = l.f.Close()
+}

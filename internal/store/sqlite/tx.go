@@ -156,6 +156,7 @@ type cursor struct {
 	done     bool   // nothing is
 	before   map[string][]byte
 	chunk    []store.Pair
+	few      [2]store.Pair // room for the chunk of most look-ups
 }
 
 // A chunk ends after so many pairs, twice as many as in the one before, and after so
@@ -172,6 +173,7 @@ func (x *tx) pairs(t store.Table, op int, from, to []byte) iter.Seq2[store.Pair,
 			to = afterAll
 		}
 		cur := &cursor{table: t, op: op, from: from, to: to}
+		cur.chunk = cur.few[:0]
 		if x.write {
 			x.open = append(x.open, cur)
 			defer x.forget(cur)
