@@ -3,6 +3,7 @@ package push
 import (
 	"bufio"
 	"cmp"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -106,6 +107,9 @@ func (c *call) handshake(path []string) error {
 	case http.MethodGet, http.MethodHead:
 		return &failure{http.StatusNotFound, "resource_not_found_exception", "there is no such thing here, and none is needed", 0}
 	case http.MethodPut, http.MethodPost:
+		if err := c.discard(); err != nil {
+			return err
+		}
 		answer := object{"acknowledged": true}
 		if !strings.HasPrefix(path[0], "_") {
 			answer["shards_acknowledged"], answer["index"] = true, path[0]
@@ -114,6 +118,22 @@ func (c *call) handshake(path []string) error {
 		return nil
 	}
 	return c.unknown()
+}
+
+// maxSetup bounds what a client may put that is not kept: templates have a megabyte.
+const maxSetup = 16 << 20
+
+// discard reads a body to its end, or the client would find the connection closed
+// before it has sent all.
+func (c *call) discard() error {
+	control := http.NewResponseController(c.w)
+	_ = control.SetReadDeadline(c.s.opt.Now().Add(c.s.opt.BodyTimeout)) // not supported in tests
+	_, err := io.Copy(io.Discard, counter{http.MaxBytesReader(c.w, c.r.Body, maxSetup), &c.read})
+	if err != nil {
+		return readFailure(err)
+	}
+	_ = control.SetReadDeadline(noDeadline)
+	return nil
 }
 
 // kept reports whether a path is of something that clients look for, and put if it is

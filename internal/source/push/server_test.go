@@ -117,6 +117,29 @@ func TestClientGoesAway(t *testing.T) {
 	}
 }
 
+// Templates are larger than what a server reads of its own accord.
+func TestLargeTemplate(t *testing.T) {
+	t.Parallel()
+	s := start(t, push.Options{}, newSink())
+	body := strings.Repeat("x", 2<<20)
+	conn := dial(t, s, fmt.Sprintf("PUT /_index_template/filebeat HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+	r := bufio.NewReader(conn)
+	if status, text := answered(t, r); status != 200 || text != "{\"acknowledged\":true}\n" {
+		t.Errorf("got %d %s", status, text)
+	}
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if status, _ := answered(t, r); status != 200 {
+		t.Errorf("the next request got %d", status)
+	}
+	conn = dial(t, s, fmt.Sprintf("PUT /_index_template/filebeat HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", 1<<40))
+	go func() { _, _ = io.Copy(conn, strings.NewReader(strings.Repeat("x", 17<<20))) }()
+	if status, _ := answered(t, bufio.NewReader(conn)); status != 413 {
+		t.Errorf("an endless one got %d", status)
+	}
+}
+
 // rsyslog, which names itself nowhere, drops a batch that is answered with an error, and
 // sends one again that is not answered at all.
 func TestHangsUpOnRsyslog(t *testing.T) {
