@@ -29,7 +29,7 @@ type plan struct {
 	key   string
 	since time.Time // the file has not changed
 
-	Name  string `json:"name"` // path of the file when the plan was made
+	Name  []byte `json:"name"` // path of the file when the plan was made, which may be no text
 	Start int64  `json:"start"`
 	End   int64  `json:"end"`
 	Check string `json:"check"` // hash of the last bytes before End
@@ -39,7 +39,7 @@ type plan struct {
 }
 
 func (p *plan) object() *source.Object {
-	return &source.Object{Name: p.Name, Version: fmt.Sprintf("lines %d-%d %s", p.Start, p.End, p.Check)}
+	return &source.Object{Name: string(p.Name), Version: fmt.Sprintf("lines %d-%d %s", p.Start, p.End, p.Check)}
 }
 
 // firstLine returns the first line of a file of lines: one that has its end and is
@@ -107,7 +107,7 @@ func (s *Source) offerPart(ctx context.Context, f *os.File, fl *flight, last *pl
 			start = last.End
 		}
 	}
-	next := &plan{key: key, since: p.since, Name: fl.path, Start: start}
+	next := &plan{key: key, since: p.since, Name: []byte(fl.path), Start: start}
 	var err error
 	if next.End, err = s.partEnd(f, start, fl.stamp.size); err != nil {
 		return err

@@ -86,7 +86,10 @@ func (s *Source) watch(dir string) {
 		return
 	}
 	if err := s.watcher.add(dir); err != nil {
-		s.log.Debug("changes are found by reading the folder only", "source", s.opt.Name, "folder", dir, "err", err)
+		if !s.unwatched {
+			s.log.Warn("in some folders, changes are found by reading them only: the system's limit may be too low", "source", s.opt.Name, "folder", dir, "err", err)
+		}
+		s.unwatched = true
 		return
 	}
 	s.watched[dir] = true

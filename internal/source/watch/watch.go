@@ -56,11 +56,12 @@ type Source struct {
 	more    bool // there was no room in pending
 	buf     []byte
 
-	watcher *watcher
-	watched map[string]bool // folders
-	walks   []string        // folders to walk
-	links   []string        // folders outside that links lead to, in this scan
-	broken  []error         // what cannot be listed, in this scan
+	watcher   *watcher
+	watched   map[string]bool // folders
+	unwatched bool            // some folder cannot be watched, and that was said
+	walks     []string        // folders to walk
+	links     []string        // folders outside that links lead to, in this scan
+	broken    []error         // what cannot be listed, in this scan
 
 	mu      sync.Mutex
 	results []*flight

@@ -379,12 +379,13 @@ func TestSinkCannotStore(t *testing.T) {
 
 func TestHostileNames(t *testing.T) {
 	t.Parallel()
-	inFolder(t, watch.Options{}, func(w *folder) {
+	inFolder(t, watch.Options{Lines: 10}, func(w *folder) {
 		var want []string
 		for i, name := range []string{"a\nb.json", "\x1b[31mred.json", "\xff\xfe.json", "<script>.json", "'; drop table.json", "-rf.json", strings.Repeat("x", 250) + ".json", "a=b\tc.log", "*?[.json"} {
 			id := fmt.Sprint(i)
 			w.write(name, object(id))
-			want = append(want, id)
+			w.write("lines-"+strings.TrimLeft(name, "x"), lines(id+"l"))
+			want = append(want, id, id+"l")
 		}
 		w.pass(2 * interval)
 		w.want("all", want...)
