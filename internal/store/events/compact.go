@@ -34,6 +34,9 @@ const (
 // more. The file that is being written is closed for it if it is older than
 // Options.SealAfter. One Compact, Expire or Check runs at a time.
 func (s *Store) Compact(ctx context.Context) error {
+	if err := s.writable(); err != nil {
+		return err
+	}
 	s.work.Lock()
 	defer s.work.Unlock()
 	if err := s.sealOld(); err != nil {

@@ -2,6 +2,8 @@ package events
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -127,6 +129,79 @@ func TestCompactKeepsWhatIsNotFolded(t *testing.T) {
 	if got := scanned(t, s, store.Scan{}); len(got) != 40 {
 		t.Errorf("scanned %d of 40", len(got))
 	}
+}
+
+// A reader beside the writer changes nothing, and is told when what it needs is gone.
+func TestReadOnly(t *testing.T) {
+	t.Parallel()
+	dir, db := t.TempDir(), &memDB{}
+	opt := options(dir, db)
+	s := open(t, opt)
+	all := records(0, 30)
+	add(t, s, encode(t, all[:10]...))
+	compact(t, s)
+	add(t, s, encode(t, all[10:20]...))
+	// A frame that is being written, and a segment that is not listed yet.
+	torn := append(bytes.Clone(encode(t, all[20:]...))[:60], 0)
+	path := filepath.Join(dir, "log", logName(s.segs.compacted))
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.Write(torn)
+	if err := cmpOr(err, f.Close); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "segments", "000000000999.parquet.tmp"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := folder(t, dir)
+	opt.ReadOnly = true
+	var lines logLines
+	opt.Log = lines.logger()
+	r := open(t, opt)
+	if got := scanned(t, r, store.Scan{}); !slices.Equal(got, texts(byKey(all[:20]))) {
+		t.Errorf("scanned %d of 20, or other ones", len(got))
+	}
+	_, appendErr := r.Append(t.Context(), []store.Encoded{encode(t, all[20:]...)})
+	_, expireErr := r.Expire(t.Context(), start)
+	for _, err := range []error{appendErr, expireErr, r.Compact(t.Context()), r.Reopen()} {
+		if !errors.Is(err, store.ErrReadOnly) {
+			t.Errorf("error %v", err)
+		}
+	}
+	r.Folded(1 << 40)
+	if after := folder(t, dir); after != before || lines.String() != "" {
+		t.Errorf("before:\n%s\nafter:\n%s\ntold: %s", before, after, lines.String())
+	}
+	for range mergeFan {
+		add(t, s, encode(t, all[20:]...))
+		compact(t, s)
+	}
+	for _, err := range r.Scan(t.Context(), store.Scan{}) {
+		if err != nil && !errors.Is(err, ErrChanged) {
+			t.Error(err)
+		} else if err != nil {
+			return
+		}
+	}
+	t.Error("the scan did not end with ErrChanged")
+}
+
+// folder is the names and sizes of a folder's files.
+func folder(t *testing.T, dir string) string {
+	t.Helper()
+	var b strings.Builder
+	err := filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
+		if err == nil {
+			fmt.Fprintln(&b, path, info.Size())
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
 }
 
 // A log file that is compacted in part, as it went on after a start, is compacted from

@@ -9,9 +9,9 @@ import (
 
 // A disk is what the store does to files. Tests put faults into it.
 type disk interface {
-	// Create makes a file that must not exist; Open opens one to read and write.
+	// Create makes a file that must not exist; Open opens one, to write too or not.
 	Create(name string) (file, error)
-	Open(name string) (file, error)
+	Open(name string, reads bool) (file, error)
 	Rename(from, to string) error
 	Remove(name string) error
 	// SyncDir makes the names in a folder durable.
@@ -33,7 +33,13 @@ type osDisk struct{}
 func (osDisk) Create(name string) (file, error) {
 	return wrap(os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600))
 }
-func (osDisk) Open(name string) (file, error) { return wrap(os.OpenFile(name, os.O_RDWR, 0)) }
+
+func (osDisk) Open(name string, reads bool) (file, error) {
+	if reads {
+		return wrap(os.Open(name))
+	}
+	return wrap(os.OpenFile(name, os.O_RDWR, 0))
+}
 
 // wrap keeps a nil file from becoming an interface that is not nil.
 func wrap(f *os.File, err error) (file, error) {

@@ -27,6 +27,9 @@ type Dropped struct {
 // Expire drops the segments that the retention of the options does not keep. What is in
 // the log only is not touched: compact first.
 func (s *Store) Expire(ctx context.Context, now time.Time) ([]Dropped, error) {
+	if err := s.writable(); err != nil {
+		return nil, err
+	}
 	s.work.Lock()
 	defer s.work.Unlock()
 	s.mu.Lock()

@@ -59,8 +59,8 @@ func (d *faultyDisk) Create(name string) (file, error) {
 	return &faultyFile{f, d}, err
 }
 
-func (d *faultyDisk) Open(name string) (file, error) {
-	f, err := d.calmDisk.Open(name)
+func (d *faultyDisk) Open(name string, reads bool) (file, error) {
+	f, err := d.calmDisk.Open(name, reads)
 	return &faultyFile{f, d}, err
 }
 

@@ -252,8 +252,8 @@ func (d calmDisk) Create(name string) (file, error) {
 	return calmFile{f}, err
 }
 
-func (d calmDisk) Open(name string) (file, error) {
-	f, err := d.osDisk.Open(name)
+func (d calmDisk) Open(name string, reads bool) (file, error) {
+	f, err := d.osDisk.Open(name, reads)
 	return calmFile{f}, err
 }
 

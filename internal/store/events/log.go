@@ -70,6 +70,7 @@ type eventLog struct {
 	now     func() int64
 	damaged func(name string, err error) // told of what cannot be read
 	notice  func(msg string, args ...any)
+	reads   bool // nothing is changed: another process writes
 
 	mu    sync.Mutex // guards what follows, also within the files
 	files []*logFile // by offset
@@ -81,13 +82,18 @@ type eventLog struct {
 	buf    []byte
 }
 
-// openLog reads what is there. A tail that is not whole is cut off; everything else
+// open reads what is there. A tail that is not whole is cut off; everything else
 // that is not readable is told and stays.
 func (l *eventLog) open() error {
-	if err := os.MkdirAll(l.dir, 0o700); err != nil {
-		return fmt.Errorf("make the folder of the event log: %w", err)
+	if !l.reads {
+		if err := os.MkdirAll(l.dir, 0o700); err != nil {
+			return fmt.Errorf("make the folder of the event log: %w", err)
+		}
 	}
 	entries, err := os.ReadDir(l.dir)
+	if l.reads && errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("read the folder of the event log: %w", err)
 	}
@@ -106,6 +112,13 @@ func (l *eventLog) open() error {
 			limit = l.files[i+1].base
 		}
 		if err := l.load(f, limit, i == len(l.files)-1); err != nil {
+			if l.reads && errors.Is(err, fs.ErrNotExist) {
+				if limit == maxTime {
+					limit = f.base
+				}
+				f.logSums, f.path = newLogSums(limit), "" // it is in segments by now
+				continue
+			}
 			return fmt.Errorf("open %s: %w", f.path, err)
 		}
 		if i > 0 && l.files[i-1].end < f.base {
@@ -124,7 +137,7 @@ func (l *eventLog) open() error {
 // whole frame; if there is none and its beginning was not written either, it is
 // removed.
 func (l *eventLog) load(f *logFile, limit int64, last bool) (err error) {
-	file, err := l.disk.Open(f.path)
+	file, err := l.disk.Open(f.path, l.reads)
 	if err != nil {
 		return err
 	}
@@ -167,7 +180,7 @@ func (l *eventLog) load(f *logFile, limit int64, last bool) (err error) {
 			f.add(&h, w.pos)
 		}
 	}
-	if headErr != nil && (!last || f.records > 0) {
+	if headErr != nil && (!last || f.end > f.base) {
 		l.damaged(f.path, headErr)
 	}
 	for _, g := range gaps {
@@ -178,6 +191,9 @@ func (l *eventLog) load(f *logFile, limit int64, last bool) (err error) {
 	if !last {
 		f.end = w.end // offsets of what is damaged are taken
 		return nil
+	}
+	if l.reads {
+		return nil // what is not whole yet is being written
 	}
 	if headErr != nil && f.end == f.base {
 		path := f.path

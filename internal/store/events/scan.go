@@ -2,7 +2,9 @@ package events
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"os"
 	"time"
@@ -120,6 +122,9 @@ func (r *reader) parts() []part {
 }
 
 func (r *reader) openSegment(g *segment) (stream, error) {
+	if err := r.changed(g.path); err != nil {
+		return nil, err
+	}
 	s := &segmentReader{
 		from: r.from, to: r.to, match: r.match, falling: r.falling, maker: r.maker,
 		damaged: func(err error) error {
@@ -133,7 +138,21 @@ func (r *reader) openSegment(g *segment) (stream, error) {
 	return s, s.open(g)
 }
 
+// changed returns ErrChanged if a file is gone that another process may have removed.
+func (r *reader) changed(path string) error {
+	if !r.store.opt.ReadOnly {
+		return nil
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %s is gone", ErrChanged, path)
+	}
+	return nil
+}
+
 func (r *reader) openLog(p logPart) (stream, error) {
+	if err := r.changed(p.path); err != nil {
+		return nil, err
+	}
 	f, err := os.Open(p.path)
 	if err != nil {
 		r.damaged(p.path, err)

@@ -65,13 +65,14 @@ type segmentSet struct {
 	compacted int64
 }
 
-// openSegments reads which segments there are, and removes files that none is: a
-// crash left them.
+// openSegments reads which segments there are.
 func (s *Store) openSegments() error {
 	dir := filepath.Join(s.opt.Dir, "segments")
 	s.segs = segmentSet{dir: dir, next: 1}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make the folder of segments: %w", err)
+	if !s.opt.ReadOnly {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("make the folder of segments: %w", err)
+		}
 	}
 	err := s.opt.DB.View(context.Background(), func(tx store.Tx) error {
 		if b, err := tx.Get(store.Meta, []byte(factCompacted)); err != nil || b != nil {
@@ -98,7 +99,7 @@ func (s *Store) openSegments() error {
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil || s.opt.ReadOnly {
 		return err
 	}
 	for _, g := range s.segs.list {
@@ -110,10 +111,11 @@ func (s *Store) openSegments() error {
 			s.hurtSegment(g, fmt.Errorf("%w: it has %d bytes, not %d", store.ErrDamaged, info.Size(), g.Bytes))
 		}
 	}
-	return s.removeLeftovers()
+	return nil
 }
 
-// removeLeftovers removes the files of segments that were never listed.
+// removeLeftovers removes the files of segments that were never listed: a crash left
+// them.
 func (s *Store) removeLeftovers() error {
 	entries, err := os.ReadDir(s.segs.dir)
 	if err != nil {

@@ -38,6 +38,10 @@ type Options struct {
 	// segments of it, unless it is full. Zero: whatever its age.
 	SealAfter time.Duration
 	Retention Retention
+	// ReadOnly opens the store beside the process that writes to it, for searches:
+	// nothing on the disk is changed. What is appended after Open is not seen. A scan
+	// ends with ErrChanged if the writer removed a file that it needs; open again then.
+	ReadOnly bool
 
 	disk disk // of tests
 }
@@ -58,6 +62,9 @@ type Store struct {
 }
 
 var _ store.Events = (*Store)(nil)
+
+// ErrChanged ends a scan of a store that was opened for reading only.
+var ErrChanged = errors.New("the event store was changed by the process that writes to it")
 
 // A held file is removed when it is in use no more.
 type held struct {
@@ -87,11 +94,17 @@ func Open(opt Options) (*Store, error) {
 		now:     func() int64 { return opt.Now().UnixNano() },
 		damaged: s.damaged,
 		notice:  s.slog.Warn,
+		reads:   opt.ReadOnly,
 	}
+	// The log first: what another process compacts meanwhile is in the segments then.
 	if err := s.log.open(); err != nil {
 		return nil, errors.Join(err, s.log.close())
 	}
-	if err := cmp.Or(s.openSegments(), s.log.skip(s.segs.compacted)); err != nil {
+	err := s.openSegments()
+	if err == nil && !opt.ReadOnly {
+		err = cmp.Or(s.removeLeftovers(), s.log.skip(s.segs.compacted))
+	}
+	if err != nil {
 		return nil, errors.Join(err, s.log.close())
 	}
 	return s, nil
@@ -117,7 +130,7 @@ func noSpace(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.I
 // Append implements [store.Events]. After an error nothing more is taken until
 // [Store.Reopen].
 func (s *Store) Append(ctx context.Context, frames []store.Encoded) ([]int64, error) {
-	if err := ctx.Err(); err != nil {
+	if err := cmp.Or(ctx.Err(), s.writable()); err != nil {
 		return nil, err //nolint:wrapcheck // the caller's own
 	}
 	if len(frames) == 0 {
@@ -128,7 +141,19 @@ func (s *Store) Append(ctx context.Context, frames []store.Encoded) ([]int64, er
 
 // Reopen makes the store take frames again after an append failed and the reason is
 // gone.
-func (s *Store) Reopen() error { return s.log.reopen() }
+func (s *Store) Reopen() error {
+	if err := s.writable(); err != nil {
+		return err
+	}
+	return s.log.reopen()
+}
+
+func (s *Store) writable() error {
+	if s.opt.ReadOnly {
+		return fmt.Errorf("the event store in %s is open for reading: %w", s.opt.Dir, store.ErrReadOnly)
+	}
+	return nil
+}
 
 // End implements [store.Events].
 func (s *Store) End() int64 {
@@ -144,7 +169,7 @@ func (s *Store) Folded(before int64) {
 	s.folded = max(s.folded, before)
 	s.mu.Unlock()
 	end := s.End()
-	if end >= before {
+	if end >= before || s.opt.ReadOnly {
 		return
 	}
 	s.damaged(s.log.dir, fmt.Errorf("%w: the log ends at offset %d, but it was stored and evaluated up to %d: files of it are missing or cut",
