@@ -28,7 +28,7 @@ var trail = sync.OnceValue(func() [][]store.Record {
 	if err != nil {
 		panic(err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	cfg := generate.Default(400_000, 7)
 	cfg.RecordsPerObject = 500
 	if _, err := generate.Run(context.Background(), cfg, dir, nil); err != nil {
@@ -37,7 +37,7 @@ var trail = sync.OnceValue(func() [][]store.Record {
 	var out [][]store.Record
 	var d cloudtrail.Decoder
 	ev := cloudtrail.NewEvent(ecs.NewCatalogue(), nil)
-	err = filepath.WalkDir(filepath.Join(dir, generate.PackedDir), func(path string, e os.DirEntry, err error) error {
+	err = filepath.WalkDir(filepath.Join(dir, generate.PackedDir), func(path string, _ os.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".json.gz") {
 			return err
 		}
@@ -45,7 +45,7 @@ var trail = sync.OnceValue(func() [][]store.Record {
 		if err != nil {
 			return err
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }()
 		var list []store.Record
 		_, err = d.Decode(context.Background(), path, f, cloudtrail.Visitor{Record: func(r *cloudtrail.Record) error {
 			ev.Reset(r)

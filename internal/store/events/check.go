@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"time"
@@ -94,6 +95,15 @@ func (s *Store) Check(ctx context.Context) (Checked, error) {
 	defer snap.release()
 	var c Checked
 	for _, g := range snap.segments {
+		if gone, err := s.dropped(ctx, g.path, func(tx store.Tx) (bool, error) {
+			b, err := tx.Get(store.Segments, g.key())
+			return b == nil, err //nolint:wrapcheck // below
+		}); err != nil || gone {
+			if err != nil {
+				return c, err
+			}
+			continue
+		}
 		c.Segments++
 		if err := s.checkSegment(ctx, g, &c); err != nil {
 			return c, err
@@ -102,11 +112,36 @@ func (s *Store) Check(ctx context.Context) (Checked, error) {
 	parts, release := s.useLog(0)
 	defer release()
 	for _, p := range parts {
+		if gone, err := s.dropped(ctx, p.path, func(tx store.Tx) (bool, error) {
+			compacted, err := readCompacted(tx)
+			return compacted >= p.logSums.end, err
+		}); err != nil || gone {
+			if err != nil {
+				return c, err
+			}
+			continue
+		}
 		if err := s.checkLog(ctx, p, &c); err != nil {
 			return c, err
 		}
 	}
 	return c, nil
+}
+
+// dropped reports whether a file is gone because the process that writes to the store
+// did not need it any more.
+func (s *Store) dropped(ctx context.Context, path string, why func(store.Tx) (bool, error)) (gone bool, err error) {
+	if _, err := os.Stat(path); !s.opt.ReadOnly || !errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	err = s.opt.DB.View(ctx, func(tx store.Tx) error {
+		gone, err = why(tx)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("check the store: %w", err)
+	}
+	return gone, nil
 }
 
 // note adds a problem, unless the file has many already.

@@ -71,7 +71,7 @@ func (s *Store) compactFile(ctx context.Context, f *logFile) error {
 	if f.end <= from {
 		return nil
 	}
-	file, err := os.Open(f.path)
+	file, err := os.Open(f.path) //nolint:gosec // of our own folder
 	if err != nil {
 		return err //nolint:wrapcheck // has operation and path
 	}
@@ -176,11 +176,9 @@ func (s *Store) newSegment() (*segmentWriter, error) {
 	return w, nil
 }
 
-const day = int64(24 * time.Hour)
-
 // full reports whether an event of that time belongs to the next segment.
 func (w *segmentWriter) full(t int64) bool {
-	return w.w.Bytes() >= segmentRaw || (w.w.Rows() >= segmentRows && floorDiv(t, day) != w.day)
+	return w.w.Bytes() >= segmentRaw || (w.w.Rows() >= segmentRows && dayOf(t) != w.day)
 }
 
 // noEvent is the view of a record that cannot be parsed: it was stored all the same.
@@ -193,7 +191,7 @@ func (w *segmentWriter) write(maker *eventMaker, e *entry) error {
 	if err != nil {
 		ev = noEvent{}
 	}
-	w.day = floorDiv(e.Time, day)
+	w.day = dayOf(e.Time)
 	row := parquet.Row{Record: e.Record, Ingested: e.ingested, Event: ev}
 	if err := w.w.Write(&row); err != nil {
 		return fmt.Errorf("write %s: %w", w.g.path, err)
@@ -279,7 +277,7 @@ func (s *Store) mergeable() []*segment {
 		if g.damaged || g.Raw >= mergeRaw {
 			continue
 		}
-		c := class{floorDiv(g.Min.UnixNano(), day), floorDiv(g.Max.UnixNano(), day), (bits.Len64(uint64(g.Raw/mergeBase)) + 2) / 3}
+		c := class{dayOf(g.Min.UnixNano()), dayOf(g.Max.UnixNano()), (bits.Len64(uint64(g.Raw/mergeBase)) + 2) / 3}
 		if classes[c] = append(classes[c], g); len(classes[c]) >= mergeFan {
 			return classes[c]
 		}
@@ -322,11 +320,11 @@ func (s *Store) isDamaged(g *segment) bool {
 	return g.damaged
 }
 
-// floorDiv rounds down, also below zero.
-func floorDiv(a, b int64) int64 {
-	q := a / b
-	if a%b < 0 {
-		q--
+// dayOf returns the number of the UTC day of a time.
+func dayOf(t int64) int64 {
+	const day = int64(24 * time.Hour)
+	if t%day < 0 {
+		return t/day - 1
 	}
-	return q
+	return t / day
 }

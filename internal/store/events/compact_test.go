@@ -142,7 +142,7 @@ func TestReadOnly(t *testing.T) {
 	compact(t, s)
 	add(t, s, encode(t, all[10:20]...))
 	// A frame that is being written, and a segment that is not listed yet.
-	torn := append(bytes.Clone(encode(t, all[20:]...))[:60], 0)
+	torn := encode(t, all[20:]...)[:60]
 	path := filepath.Join(dir, "log", logName(s.segs.compacted))
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
@@ -354,10 +354,7 @@ func TestDamagedSegment(t *testing.T) {
 func TestScanAgreesWithModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
-		dir, err := os.MkdirTemp(t.TempDir(), "")
-		if err != nil {
-			rt.Fatal(err)
-		}
+		dir := t.TempDir()
 		opt := options(dir, &memDB{})
 		opt.disk = calmDisk{}
 		s := open(t, opt)
@@ -371,7 +368,7 @@ func TestScanAgreesWithModel(t *testing.T) {
 			return list
 		}
 		rt.Repeat(map[string]func(*rapid.T){
-			"append": func(rt *rapid.T) {
+			"append": func(*rapid.T) {
 				list := draw()
 				add(t, s, encode(t, list...))
 				for _, r := range list {

@@ -49,7 +49,7 @@ func wrap(f *os.File, err error) (file, error) {
 	return f, nil
 }
 
-func (osDisk) Rename(from, to string) error { return os.Rename(from, to) }
+func (osDisk) Rename(from, to string) error { return os.Rename(from, to) } //nolint:gosec // of our own folder
 func (osDisk) Remove(name string) error     { return os.Remove(name) }
 
 func (osDisk) SyncDir(name string) error {

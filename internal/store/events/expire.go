@@ -44,7 +44,7 @@ func (s *Store) Expire(ctx context.Context, now time.Time) ([]Dropped, error) {
 	var out []Dropped
 	keep := s.opt.Retention
 	for _, g := range list {
-		reason := ""
+		var reason string
 		switch {
 		case keep.Age > 0 && g.Max.Before(now.Add(-keep.Age)):
 			reason = "age"

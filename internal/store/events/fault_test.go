@@ -114,10 +114,7 @@ func (f *faultyFile) Truncate(n int64) error {
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
-		dir, err := os.MkdirTemp(t.TempDir(), "")
-		if err != nil {
-			rt.Fatal(err)
-		}
+		dir := t.TempDir()
 		disk := &faultyDisk{
 			n: -1, err: rapid.SampledFrom([]error{errInjected, syscall.ENOSPC, syscall.EIO}).Draw(rt, "error"),
 			stays: rapid.Bool().Draw(rt, "stays"), short: rapid.Bool().Draw(rt, "short"),
@@ -239,10 +236,7 @@ func TestTornTail(t *testing.T) {
 		t.Fatal(err)
 	}
 	rapid.Check(t, func(rt *rapid.T) {
-		dir, err := os.MkdirTemp(t.TempDir(), "")
-		if err != nil {
-			rt.Fatal(err)
-		}
+		dir := t.TempDir()
 		cut := rapid.IntRange(0, len(whole)).Draw(rt, "cut")
 		b := whole[:cut]
 		if rapid.Bool().Draw(rt, "zeros") { // a file that has its length, but not its bytes
@@ -298,10 +292,7 @@ func TestDamagedLog(t *testing.T) {
 		names, whole[name] = append(names, name), b
 	}
 	rapid.Check(t, func(rt *rapid.T) {
-		dir, err := os.MkdirTemp(t.TempDir(), "")
-		if err != nil {
-			rt.Fatal(err)
-		}
+		dir := t.TempDir()
 		if err := os.MkdirAll(filepath.Join(dir, "log"), 0o700); err != nil {
 			rt.Fatal(err)
 		}
@@ -348,10 +339,6 @@ func TestDamagedLog(t *testing.T) {
 				}
 			}
 			compact(t, s)
-		}
-		if at >= 28 && at < fileHeader {
-			_ = s.Close()
-			return // four bytes that mean nothing
 		}
 		if !strings.Contains(lines.String(), names[0]) {
 			rt.Fatalf("the log does not name the file:\n%s", lines.String())

@@ -88,7 +88,7 @@ func FuzzWalk(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		file := append(appendFileHeader(nil, 0), b...)
 		told := int64(0)
-		w := walker{file: bytes.NewReader(file), end: int64(len(b)), damaged: func(from, to int64, err error) { told += to - from }}
+		w := walker{file: bytes.NewReader(file), end: int64(len(b)), damaged: func(from, to int64, _ error) { told += to - from }}
 		var d decoder
 		for {
 			h, at, err := w.next()

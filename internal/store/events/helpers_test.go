@@ -68,17 +68,6 @@ func (db *memDB) Update(_ context.Context, f func(store.Tx) error) error {
 
 func (db *memDB) Close() error { return nil }
 
-// clone is what a copy of the data folder would hold.
-func (db *memDB) clone() *memDB {
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	c := &memDB{}
-	for i, t := range db.tables {
-		c.tables[i] = maps.Clone(t)
-	}
-	return c
-}
-
 type memTx struct {
 	db    *memDB
 	write bool

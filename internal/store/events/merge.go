@@ -144,11 +144,9 @@ func (m *merger) take(e *entry) {
 		own = &entry{}
 	}
 	buf := own.Raw[:0]
-	if cap(buf) > keepBuffer {
-		buf = nil
-	}
+	buf = append(buf, e.Raw...)
 	*own = *e
-	own.Raw = append(buf, e.Raw...)
+	own.Raw = buf
 	m.group = slices.Insert(m.group, at, own)
 	if len(m.group) > limit {
 		m.spare = append(m.spare, m.group[limit:]...)

@@ -1,7 +1,6 @@
 package events
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -65,6 +64,18 @@ type segmentSet struct {
 	compacted int64
 }
 
+// readCompacted reads up to which offset the log is in segments.
+func readCompacted(tx store.Tx) (offset int64, err error) {
+	b, err := tx.Get(store.Meta, []byte(factCompacted))
+	if err == nil && b != nil {
+		err = json.Unmarshal(b, &offset)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read up to where the log is compacted: %w", err)
+	}
+	return offset, nil
+}
+
 // openSegments reads which segments there are.
 func (s *Store) openSegments() error {
 	dir := filepath.Join(s.opt.Dir, "segments")
@@ -75,10 +86,9 @@ func (s *Store) openSegments() error {
 		}
 	}
 	err := s.opt.DB.View(context.Background(), func(tx store.Tx) error {
-		if b, err := tx.Get(store.Meta, []byte(factCompacted)); err != nil || b != nil {
-			if err = cmp.Or(err, json.Unmarshal(b, &s.segs.compacted)); err != nil {
-				return fmt.Errorf("read up to where the log is compacted: %w", err)
-			}
+		var err error
+		if s.segs.compacted, err = readCompacted(tx); err != nil {
+			return err
 		}
 		for p, err := range tx.Range(store.Segments, nil, nil) {
 			if err != nil {

@@ -41,7 +41,7 @@ func checkFileHeader(f io.ReaderAt, base int64) error {
 		if v := binary.LittleEndian.Uint32(have[8:]); v > fileVersion {
 			return fmt.Errorf("%w: version %d of the log, this program knows up to %d; use a newer one", store.ErrFormat, v, fileVersion)
 		}
-		if int64(binary.LittleEndian.Uint64(have[16:])) == base {
+		if int64(binary.LittleEndian.Uint64(have[16:])) == base && have[28]|have[29]|have[30]|have[31] == 0 {
 			return nil
 		}
 	}

@@ -50,7 +50,7 @@ func Open(r io.ReaderAt, size int64, sums Sums) (f *File, err error) {
 		if !ok {
 			err = fmt.Errorf("%w: no column %s", store.ErrDamaged, name)
 		}
-		return int(leaf.ColumnIndex)
+		return leaf.ColumnIndex
 	}
 	o := &f.own
 	o.time, o.nanos, o.id, o.kind = index(colTime), index(colNanos), index(colID), index(colKind)
@@ -77,12 +77,12 @@ func (f *File) findColumns(s *parquet.Schema) {
 	for bit, c := range columns {
 		leaf, ok := s.Lookup(c.name)
 		if ok && mapping == mappingVersion && c.shape != degrees && c.shape != integer && (placed || !c.place) {
-			f.byName[c.name], f.bits[c.name] = int(leaf.ColumnIndex), bit
+			f.byName[c.name], f.bits[c.name] = leaf.ColumnIndex, bit
 		}
 		if c.place && placed {
 			i := -1
 			if ok {
-				i = int(leaf.ColumnIndex)
+				i = leaf.ColumnIndex
 			}
 			f.places = append(f.places, i)
 		}

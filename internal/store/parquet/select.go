@@ -218,7 +218,7 @@ func (f *File) decide(group int, x query.Expr, times []int64, first, last int, s
 			for _, c := range cols {
 				key = key*uint64(len(c.values)+1) + uint64(c.codes[row]+1)
 			}
-			have := false
+			var have bool
 			if truth, have = memo[key]; !have {
 				truth = x.Decide(known)
 				if len(memo) < memoSize {

@@ -44,7 +44,7 @@ type Info struct {
 type Writer struct {
 	cols *Columns
 	out  *summer
-	w    *parquet.Writer
+	w    *parquet.GenericWriter[any]
 	by   []*parquet.ColumnWriter // by index in the schema
 	own  struct{ time, nanos, id, kind, inexact, ingested, raw, bytes int }
 	at   []int // index in the schema of each of columns
@@ -52,10 +52,10 @@ type Writer struct {
 	batch [][]parquet.Value // by index in the schema; rows not yet handed on
 	rows  int               // in batch
 	text  []byte            // of the batch's values
-	most  int    // rows of a group
+	most  int               // rows of a group
 	// unplaced says that records have no places: nobody looked.
 	unplaced bool
-	group struct {
+	group    struct {
 		rows int
 		raw  int64
 	}
@@ -94,7 +94,7 @@ func NewWriter(w io.Writer, cols *Columns, places string) *Writer {
 		}
 	}
 	options = append(options, parquet.BloomFilters(blooms...))
-	pw := &Writer{cols: cols, out: out, w: parquet.NewWriter(out, options...), most: groupRows, unplaced: places == "", last: &Row{}}
+	pw := &Writer{cols: cols, out: out, w: parquet.NewGenericWriter[any](out, options...), most: groupRows, unplaced: places == "", last: &Row{}}
 	pw.by = pw.w.ColumnWriters()
 	pw.batch = make([][]parquet.Value, len(pw.by))
 	index := func(name string) int {
@@ -102,7 +102,7 @@ func NewWriter(w io.Writer, cols *Columns, places string) *Writer {
 		if !ok {
 			panic("parquet: no column " + name)
 		}
-		return int(leaf.ColumnIndex)
+		return leaf.ColumnIndex
 	}
 	o := &pw.own
 	o.time, o.nanos, o.id, o.kind = index(colTime), index(colNanos), index(colID), index(colKind)
