@@ -49,7 +49,7 @@ func bodyGoesOn(t *testing.T, content []byte, cuts []int64, piece int) string {
 	if err != nil {
 		return err.Error()
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	got, err := io.ReadAll(readerFunc(func(p []byte) (int, error) { return r.Read(p[:min(piece, len(p))]) }))
 	if err != nil || !bytes.Equal(got, content) || i.etag != b.objects["k"].etag() {
 		return fmt.Sprintf("read %d of %d bytes: %v", len(got), len(content), err)
@@ -73,7 +73,7 @@ func TestBodyFails(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		defer r.Close()
+		defer func() { _ = r.Close() }()
 		if during != nil {
 			during()
 		}
@@ -99,7 +99,7 @@ func TestBodyFails(t *testing.T) {
 			return nil
 		}, "no data came for too long", 7 * time.Minute},
 		"replaced": {func(b *fakeBucket) func() {
-			b.cut = func(_ string, off int64) int64 { return 2 }
+			b.cut = func(string, int64) int64 { return 2 }
 			return func() { b.put("k", []byte("another thing")) }
 		}, "it was replaced while it was read", time.Second},
 	} {

@@ -62,7 +62,6 @@ func (r *run) readDigest(ctx context.Context, it *item) error {
 		r.mismatch(ctx, it.key, it.etag+" content", "it is named like a digest file but is none")
 		return r.deliver(ctx, it, content)
 	}
-	r.stats.digests.Add(1)
 	sum := sha256.Sum256(content)
 	r.hashes.put(it.key, sum)
 	if err := r.check(ctx, it, &d, i.signature, sum); err != nil {
@@ -71,7 +70,11 @@ func (r *run) readDigest(ctx context.Context, it *item) error {
 	if err := r.expectAll(ctx, it, &d); err != nil {
 		return err
 	}
-	return r.deliver(ctx, it, content)
+	if err := r.deliver(ctx, it, content); err != nil {
+		return err
+	}
+	r.stats.digests.Add(1)
+	return nil
 }
 
 // check compares a digest with its place, its signature and its predecessor. The error

@@ -166,7 +166,7 @@ func TestDigestsThatDoNotAgree(t *testing.T) {
 			"digest deleted", func(_ *testing.T, x *bucketOf) { x.b.remove(x.first) },
 			"T010000Z.json.gz: the digest …T020000Z.json.gz names it as the one before, and it is not in the bucket: it was deleted",
 		},
-		{"digest changed", func(t *testing.T, x *bucketOf) {
+		{"digest changed", func(_ *testing.T, x *bucketOf) {
 			x.b.objects[x.first] = fakeObject{content: zipped(`{"digestS3Object":"` + x.first + `"}`), modified: time.Now()}
 		}, "T010000Z.json.gz: its SHA-256 is …, and the digest after it, …T020000Z.json.gz, says …: one of the two was changed"},
 		{"digest written again with another key", func(t *testing.T, x *bucketOf) {

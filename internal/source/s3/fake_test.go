@@ -31,7 +31,8 @@ type fakeBucket struct {
 	pageSize int
 	fault    func(op, key string) error
 	// cut, if set, says after how many bytes a body breaks; negative: it does not
-	cut func(key string, offset int64) int64
+	cut    func(key string, offset int64) int64
+	stalls int
 	// listed are the prefixes of the listings, in order
 	listed []string
 }
@@ -67,6 +68,17 @@ func (b *fakeBucket) setFault(f func(op, key string) error) {
 	b.fault = f
 }
 
+// slow makes the first listings stand still.
+func (b *fakeBucket) slow() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stalls == 0 {
+		return 0
+	}
+	b.stalls--
+	return 24 * time.Hour
+}
+
 func (b *fakeBucket) ask(op, key string) error {
 	b.mu.Lock()
 	f := b.fault
@@ -81,7 +93,7 @@ func (b *fakeBucket) list(ctx context.Context, q listing) (page, error) {
 	if err := b.ask("list", q.prefix); err != nil {
 		return page{}, err
 	}
-	if err := sleep(ctx, time.Millisecond); err != nil {
+	if err := sleep(ctx, time.Millisecond+b.slow()); err != nil {
 		return page{}, err
 	}
 	b.mu.Lock()
@@ -297,7 +309,6 @@ type fakeSink struct {
 	failed    map[source.Object]string
 	positions map[string][]byte
 	troubles  []string
-	closed    bool
 }
 
 var _ source.Sink = (*fakeSink)(nil)
@@ -361,7 +372,7 @@ func (s *fakeSink) readAll(ctx context.Context, d source.Delivery) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	return io.ReadAll(r)
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -81,7 +82,7 @@ func (s *fakeSink) count() int {
 func TestTrail(t *testing.T) {
 	srv := s3test.Start(t)
 	srv.Setenv(t)
-	dir, sum, signatures := trail(t, 1000)
+	dir, sum, signatures := trail(t, 500)
 	srv.Bucket("trail")
 	queue := srv.Queue("notices")
 	half := 0
@@ -93,6 +94,7 @@ func TestTrail(t *testing.T) {
 	t.Logf("%d objects and %d digests; uploaded the first half", sum.Objects, len(signatures))
 	proxy, faults := unreliable(t, srv.Endpoint)
 	sink := newFakeSink(t)
+	sink.busy = make(chan struct{}, 32)
 	s, err := New(t.Context(), Options{
 		Name: "org", Bucket: "trail", Region: s3test.Region, Endpoint: proxy, PathStyle: true, QueueURL: queue,
 		RoleARN: "arn:aws:iam::123456789012:role/debut", ExternalID: "x",
@@ -167,13 +169,11 @@ func unreliable(t *testing.T, endpoint string) (string, *atomic.Int64) {
 		case 0:
 			w.Header().Set("Content-Type", "application/xml")
 			w.WriteHeader(http.StatusServiceUnavailable)
-			fmt.Fprint(w, `<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>`)
+			_, _ = fmt.Fprint(w, `<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>`)
 		case 1: // half of the answer, and the end of the connection
 			rec := httptest.NewRecorder()
 			forward.ServeHTTP(rec, r)
-			for name, v := range rec.Header() {
-				w.Header()[name] = v
-			}
+			maps.Copy(w.Header(), rec.Header())
 			w.Header().Set("Content-Length", fmt.Sprint(rec.Body.Len()))
 			w.WriteHeader(rec.Code)
 			_, _ = w.Write(rec.Body.Bytes()[:rec.Body.Len()/2])
@@ -181,9 +181,7 @@ func unreliable(t *testing.T, endpoint string) (string, *atomic.Int64) {
 		case 2: // the same, but it stalls
 			rec := httptest.NewRecorder()
 			forward.ServeHTTP(rec, r)
-			for name, v := range rec.Header() {
-				w.Header()[name] = v
-			}
+			maps.Copy(w.Header(), rec.Header())
 			w.Header().Set("Content-Length", fmt.Sprint(rec.Body.Len()))
 			w.WriteHeader(rec.Code)
 			_, _ = w.Write(rec.Body.Bytes()[:rec.Body.Len()/2])

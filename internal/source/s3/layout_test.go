@@ -139,13 +139,13 @@ func TestObjects(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Close()
+		_ = r.Close()
 		got = append(got, d.Name)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	b.setFault(func(op, _ string) error { return errDenied })
+	b.setFault(func(string, string) error { return errDenied })
 	for _, err := range s.Objects(t.Context(), epoch, epoch) {
 		if err == nil {
 			t.Error("no error")

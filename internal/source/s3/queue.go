@@ -126,7 +126,7 @@ func (p *post) release(n int) {
 // handle brings all objects of a message to the sink, and then deletes the message,
 // parks it or gives it back.
 func (p *post) handle(ctx context.Context, m message) {
-	wait, reason := p.process(ctx, m)
+	wait, reason := p.process(m)
 	p.forget(m)
 	if reason != nil {
 		if err := p.park(ctx, m, reason); err != nil {
@@ -150,7 +150,7 @@ func (p *post) handle(ctx context.Context, m message) {
 const never = time.Duration(-1)
 
 // process returns when the message should come again, or why it is to be parked.
-func (p *post) process(ctx context.Context, m message) (wait time.Duration, park error) {
+func (p *post) process(m message) (wait time.Duration, park error) {
 	n, err := parseNotice(m.body)
 	if err != nil {
 		return never, err

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/debutsec/debut/internal/source"
 )
 
 const account = "111122223333"
@@ -365,4 +363,67 @@ func TestReplacedObjectIsAnother(t *testing.T) {
 	})
 }
 
-var _ source.Sink = (*fakeSink)(nil)
+func TestListingStandsStill(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b, _, sink := newTest(t)
+		b.stalls = 3
+		key := keyAt(account, time.Now(), "a")
+		b.put(key, zipped("x"))
+		stop := start(t, newSource(testOptions(), b, nil), sink)
+		time.Sleep(5 * time.Minute)
+		stop()
+		if sink.times(key) != 1 {
+			t.Errorf("read %d times", sink.times(key))
+		}
+	})
+}
+
+func TestOptions(t *testing.T) {
+	t.Parallel()
+	good := testOptions()
+	if err := good.Validate(); err != nil {
+		t.Error(err)
+	}
+	for want, change := range map[string]func(*Options){
+		"name is needed":                         func(o *Options) { o.Name = "" },
+		"bucket is needed":                       func(o *Options) { o.Bucket = "" },
+		"give the bare name, without s3://":      func(o *Options) { o.Bucket = "s3://trail/x" },
+		"account and name of the queue":          func(o *Options) { o.QueueURL = "https://sqs.eu-west-1.amazonaws.com/x" },
+		"it must look like https://sqs":          func(o *Options) { o.QueueURL = "arn:aws:sqs:eu-west-1:1:x" },
+		"no role_arn that it belongs to":         func(o *Options) { o.ExternalID = "x" },
+		"it must begin with arn:":                func(o *Options) { o.RoleARN = "debut" },
+		"it must begin with https:// or http://": func(o *Options) { o.Endpoint = "localhost:9000" },
+		"it must be between 10s and 12h":         func(o *Options) { o.VisibilityTimeout = time.Second },
+		"it must be at least 10s":                func(o *Options) { o.ListInterval = time.Second },
+		"between 1 and 100000":                   func(o *Options) { o.Concurrency = -1 },
+		"idle_timeout":                           func(o *Options) { o.IdleTimeout = -1 },
+		"need digests":                           func(o *Options) { o.Digests, o.Verify = false, true },
+		"no clock":                               func(o *Options) { o.Now = nil },
+	} {
+		o := testOptions()
+		change(&o)
+		if err := o.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+		if _, err := New(t.Context(), o); err == nil || !strings.HasPrefix(err.Error(), "source ") {
+			t.Errorf("%s: New: %v", want, err)
+		}
+	}
+}
+
+func TestHints(t *testing.T) {
+	t.Parallel()
+	o := testOptions()
+	o.QueueURL, o.Prefixes = "https://sqs.us-gov-west-1.amazonaws.com/111122223333/debut", []string{"AWSLogs/"}
+	p := placesOf(&o)
+	for action, want := range map[string]string{
+		"s3:ListBucket":      `: the policy of the role lacks {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws-us-gov:s3:::trail"}`,
+		"s3:GetObject":       `: the policy of the role lacks {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws-us-gov:s3:::trail/AWSLogs/*"}`,
+		"sqs:ReceiveMessage": `: the policy of the role lacks {"Effect": "Allow", "Action": ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"], "Resource": "arn:aws-us-gov:sqs:us-gov-west-1:111122223333:debut"}`,
+	} {
+		if got := p.hint(action); got != want {
+			t.Errorf("%s: %s", action, got)
+		}
+	}
+}

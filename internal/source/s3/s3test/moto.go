@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -52,7 +53,7 @@ func Start(t testing.TB) *Server {
 	port := freePort(t)
 	s := &Server{Endpoint: fmt.Sprintf("http://127.0.0.1:%d", port), t: t}
 	var output bytes.Buffer
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program, "-H", "127.0.0.1", "-p", fmt.Sprint(port)) //nolint:gosec // a tool of the tests
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program, "-H", "127.0.0.1", "-p", strconv.Itoa(port)) //nolint:gosec // a tool of the tests
 	cmd.Stderr = &output
 	cmd.Env = append(os.Environ(), "MOTO_S3_DEFAULT_MAX_KEYS=1000", "PYTHONWARNINGS=ignore")
 	if err := cmd.Start(); err != nil {
@@ -81,7 +82,7 @@ func find(t testing.TB) string {
 		}
 	}
 	installed := filepath.Join(dir, "bin", "moto_server")
-	if _, err := os.Stat(installed); err == nil {
+	if _, err := os.Stat(installed); err == nil { //nolint:gosec // the one who tests names the folder
 		return installed
 	}
 	path, err := exec.LookPath("moto_server")
@@ -224,7 +225,7 @@ func (s *Server) Upload(bucket, dir string, keep func(key string) bool, metadata
 		}
 		n++
 		g.Go(func() error {
-			body, err := os.ReadFile(path) //nolint:gosec // a file of the test
+			body, err := os.ReadFile(path)
 			if err != nil {
 				return err
 			}
