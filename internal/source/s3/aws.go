@@ -164,6 +164,9 @@ func (b *awsBucket) explain(op, action, key string, err error) error {
 	wrap := func(why error, hint string) error {
 		return fmt.Errorf("%s s3://%s/%s: %w%s", op, b.name, key, why, hint)
 	}
+	if why, ok := b.places.identity(err); ok {
+		return wrap(why, "")
+	}
 	switch {
 	case code == "NoSuchBucket":
 		return wrap(errors.New("there is no such bucket"), "; check its name, and the endpoint")
@@ -267,6 +270,9 @@ func (q *awsQueue) partly(op string, failed []sqstypes.BatchResultErrorEntry) er
 }
 
 func (q *awsQueue) explain(op string, err error) error {
+	if why, ok := q.places.identity(err); ok {
+		return fmt.Errorf("%s %s: %w", op, q.url, why)
+	}
 	code, status, _ := details(err)
 	switch {
 	case strings.Contains(code, "NonExistentQueue"), code == "QueueDoesNotExist":
@@ -304,12 +310,12 @@ func parseQueue(s string) (queueAddress, error) {
 
 // places are what a policy names.
 type places struct {
-	partition, bucket, queue string
-	prefixes                 []string
+	partition, bucket, queue, role string
+	prefixes                       []string
 }
 
 func placesOf(o *Options) places {
-	p := places{partition: "aws", bucket: o.Bucket, prefixes: o.Prefixes}
+	p := places{partition: "aws", bucket: o.Bucket, prefixes: o.Prefixes, role: o.RoleARN}
 	at, err := parseQueue(o.QueueURL)
 	region := at.region
 	if region == "" {
@@ -325,6 +331,20 @@ func placesOf(o *Options) places {
 		p.queue = "arn:" + p.partition + ":sqs:" + region + ":" + at.account + ":" + at.name
 	}
 	return p
+}
+
+// identity explains that a request was not made at all, for want of credentials.
+func (p places) identity(err error) (error, bool) {
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "operation error STS: AssumeRole"):
+		code, _, _ := details(err)
+		return fmt.Errorf("assume role %s: %w (%s): the credentials need sts:AssumeRole on it, and its trust policy must let them in and ask for no other external_id",
+			p.role, errDenied, code), true
+	case strings.Contains(text, "get credentials"):
+		return fmt.Errorf("no credentials: set them in the environment (AWS_ACCESS_KEY_ID, AWS_PROFILE) or give the machine a role: %w", err), true
+	}
+	return nil, false
 }
 
 // hint is the statement that a policy lacks.

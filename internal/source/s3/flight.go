@@ -289,7 +289,15 @@ func (t *trouble) clear(part string) {
 	t.say()
 }
 
-// say tells all that is wrong, in the order in which a reader would ask.
+// say tells all that is wrong, each thing once.
 func (t *trouble) say() {
-	t.tell(errors.Join(t.by["queue"], t.by["listing"], t.by["objects"]))
+	var list []error
+	said := map[string]bool{}
+	for _, part := range []string{"queue", "listing", "history", "objects"} {
+		if err := t.by[part]; err != nil && !said[err.Error()] {
+			said[err.Error()] = true
+			list = append(list, err)
+		}
+	}
+	t.tell(errors.Join(list...))
 }

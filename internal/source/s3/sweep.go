@@ -30,7 +30,7 @@ func (r *run) recent(ctx context.Context) {
 	for failures := 0; ctx.Err() == nil; {
 		today := day(r.o.Now())
 		pause := r.o.ListInterval
-		if r.pass(ctx, today.AddDate(0, 0, -1), today, false, nil) != nil {
+		if r.pass(ctx, "listing", today.AddDate(0, 0, -1), today, false, nil) != nil {
 			failures++
 			pause = min(pause, backoff(failures, 15*time.Second, 5*time.Minute))
 		} else {
@@ -64,7 +64,7 @@ func (r *run) deep(ctx context.Context) {
 			days = horizonDaily
 		}
 		newest := day(r.o.Now()).AddDate(0, 0, -2)
-		if err := r.pass(ctx, newest.AddDate(0, 0, 3-days), newest, days == horizonDaily, nil); err != nil {
+		if err := r.pass(ctx, "history", newest.AddDate(0, 0, 3-days), newest, days == horizonDaily, nil); err != nil {
 			if days == horizonDaily {
 				hour-- // try again in an hour
 			}
@@ -135,7 +135,7 @@ func (r *run) catchUp(ctx context.Context) error {
 	}
 	from, to, err := r.progress(ctx)
 	if err != nil {
-		r.trouble.set("listing", err)
+		r.trouble.set("history", err)
 		return err
 	}
 	known := !from.IsZero()
@@ -145,7 +145,7 @@ func (r *run) catchUp(ctx context.Context) error {
 	if oldest.Before(start) {
 		oldest = start
 	}
-	err = r.pass(ctx, oldest, newest, true, func(done time.Time) error {
+	err = r.pass(ctx, "history", oldest, newest, true, func(done time.Time) error {
 		if known {
 			return nil // the days between are not yet all there
 		}
@@ -163,13 +163,14 @@ func (r *run) catchUp(ctx context.Context) error {
 	if err := r.setProgress(ctx, from, to); err != nil {
 		return err
 	}
-	return r.pass(ctx, start, from.AddDate(0, 0, -1), true, func(done time.Time) error { return r.setProgress(ctx, done, to) })
+	return r.pass(ctx, "history", start, from.AddDate(0, 0, -1), true, func(done time.Time) error { return r.setProgress(ctx, done, to) })
 }
 
 // pass lists the days from one to another, both included, newest first, and waits until
 // what it found is dealt with. Each day that is done is told. With ask, the sink is
-// asked for every object; else those that this run has seen are passed over.
-func (r *run) pass(ctx context.Context, from, to time.Time, ask bool, done func(time.Time) error) error {
+// asked for every object; else those that this run has seen are passed over. Trouble is
+// told as that of a part of the source.
+func (r *run) pass(ctx context.Context, part string, from, to time.Time, ask bool, done func(time.Time) error) error {
 	if !r.o.Start.IsZero() && from.Before(day(r.o.Start)) {
 		from = day(r.o.Start)
 	}
@@ -180,10 +181,10 @@ func (r *run) pass(ctx context.Context, from, to time.Time, ask bool, done func(
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
-		r.trouble.set("listing", err)
+		r.trouble.set(part, err)
 		r.log.Warn("listing broken off; trying again", "err", err)
 	default:
-		r.trouble.clear("listing")
+		r.trouble.clear(part)
 	}
 	return err
 }
