@@ -397,7 +397,7 @@ func alertFacts(a *api.Alert) [][2]string {
 	if !a.Last.Equal(a.Time) {
 		last = moment(a.Last)
 	}
-	facts := [][2]string{
+	facts := [][2]string{ //nolint:prealloc // a literal says more
 		{"severity", fmt.Sprintf("%s, risk score %s", a.Severity, strconv.FormatFloat(a.RiskScore, 'f', -1, 64))},
 		{"status", status},
 		{"who", a.Who},

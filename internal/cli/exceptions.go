@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -48,7 +49,7 @@ func (c *ExceptionsListCmd) Run(env *Env) error {
 	l := &report.List{Header: []string{"ID", "NAME", "RULES", "WHERE", "UNTIL", "HIDES", "BY", "SINCE"}}
 	for _, e := range list.Exceptions {
 		l.Rows = append(l.Rows, []string{
-			e.ID, e.Name, strings.Join(e.RuleIDs, " "), words(e.Entries), moment(e.Expire), fmt.Sprint(e.Hides), e.By, moment(e.Created),
+			e.ID, e.Name, strings.Join(e.RuleIDs, " "), words(e.Entries), moment(e.Expire), strconv.FormatInt(e.Hides, 10), e.By, moment(e.Created),
 		})
 	}
 	return writeList(env, l, "No exceptions.")

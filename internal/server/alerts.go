@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -188,7 +189,7 @@ func (s *Server) exportAlerts(w http.ResponseWriter, r *http.Request, f store.Fi
 			next = nx
 			sent += len(list)
 			for _, a := range list {
-				d, err := store.GetAlertDocument(tx, a.Handle)
+				d, err := s.alertDocument(tx, a)
 				if err != nil {
 					return err
 				}
@@ -222,7 +223,7 @@ func (s *Server) showAlert(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		d, err := store.GetAlertDocument(tx, a.Handle)
+		d, err := s.alertDocument(tx, a)
 		if err != nil {
 			return err
 		}
@@ -238,6 +239,25 @@ func (s *Server) showAlert(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("ETag", tag(out.Alert.Updated))
 	return reply(w, http.StatusOK, out)
+}
+
+// alertDocument returns the document of an alert. One that cannot be read must not hide
+// the others: what the row knows stands in for it, and the log has the error.
+func (s *Server) alertDocument(tx store.Tx, a *store.Alert) (*store.AlertDocument, error) {
+	d, err := store.GetAlertDocument(tx, a.Handle)
+	if !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrDamaged) {
+		return d, err
+	}
+	s.log.Error("the document of an alert cannot be read", "alert", a.Handle, "error", err)
+	doc, err := merge(jsontext.Value("{}"), []member{
+		{"@timestamp", stamp(a.Created)},
+		{"kibana.alert.original_time", stamp(a.Time)},
+		{"kibana.alert.rule.rule_id", a.RuleID},
+		{"kibana.alert.rule.name", a.RuleName},
+		{"kibana.alert.severity", a.Severity},
+		{"kibana.alert.risk_score", a.RiskScore},
+	})
+	return &store.AlertDocument{Document: doc, Kind: store.KindRecord, Raw: []byte("null")}, err
 }
 
 // rawEvent is the event as JSON. One that has become unreadable is shown as text.

@@ -163,7 +163,8 @@ func (s *Server) apply(ctx context.Context, by string) {
 	if s.o.Daemon == nil {
 		return
 	}
-	if _, err := s.o.Daemon.Reload(ctx, by); err != nil {
+	// Who asked may be gone by now.
+	if _, err := s.o.Daemon.Reload(context.WithoutCancel(ctx), by); err != nil {
 		s.log.Error("an exception was stored and does not act yet: the rules could not be loaded", "error", err)
 	}
 }

@@ -398,6 +398,26 @@ func TestPaging(t *testing.T) {
 	})
 }
 
+// An alert whose document is gone is still shown and exported.
+func TestLostDocument(t *testing.T) {
+	t.Parallel()
+	s, db, _ := setup(t, nil)
+	list := putSamples(t, db, 2)
+	update(t, db, func(tx store.Tx) error {
+		return errors.Join(tx.Delete(store.Documents, []byte(list[0].Handle)), tx.Put(store.Documents, []byte(list[1].Handle), []byte("nonsense")))
+	})
+	c := newCaller(t, s, putToken(t, db, server.RoleRead))
+	w := c.do("GET", api.Prefix+"/alerts?format=ndjson", "")
+	if w.Code != 200 || strings.Count(w.Body.String(), `"kibana.alert.rule.rule_id":"rule-`) != 2 {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+	var view api.AlertView
+	c.get(api.Prefix+"/alerts/"+list[0].Handle, &view)
+	if string(view.Event) != "null" || view.Alert.Handle != list[0].Handle {
+		t.Errorf("got %s", view.Event)
+	}
+}
+
 func TestExport(t *testing.T) {
 	t.Parallel()
 	s, db, _ := setup(t, nil)
