@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	_ "embed"
@@ -309,11 +310,16 @@ func readJSON(r *http.Request, v any) error {
 		return invalid("the body is empty; it must be a JSON object")
 	}
 	err = json.Unmarshal(b, v, json.RejectUnknownMembers(true))
+	if err == nil {
+		err = noNull(b)
+	}
 	var sem *json.SemanticError
 	var syn *jsontext.SyntacticError
 	switch {
 	case err == nil:
 		return nil
+	case isAPIError(err):
+		return err
 	case errors.As(err, &sem) && errors.Is(sem.Err, json.ErrUnknownName):
 		return invalid("the body has the unknown member %q (at %s)", sem.JSONPointer.LastToken(), sem.JSONPointer)
 	case errors.As(err, &sem):
@@ -326,6 +332,25 @@ func readJSON(r *http.Request, v any) error {
 		return invalid("the body is not JSON: %v at byte %d", syn.Err, syn.ByteOffset)
 	}
 	return invalid("the body is not JSON: %v", err)
+}
+
+func isAPIError(err error) bool {
+	_, ok := errors.AsType[*api.Error](err)
+	return ok
+}
+
+// noNull refuses null, which would be taken for a member that is absent.
+func noNull(b []byte) error {
+	dec := jsontext.NewDecoder(bytes.NewReader(b))
+	for {
+		t, err := dec.ReadToken()
+		if err != nil {
+			return nil //nolint:nilerr // the end: the body was read before
+		}
+		if t.Kind() == 'n' {
+			return invalid("the body has null at %s; leave it out or give a value", cmp.Or(string(dec.StackPointer()), "the top"))
+		}
+	}
 }
 
 // params reads the parameters of a query strictly. The first error stays.
@@ -356,16 +381,15 @@ func queryOf(r *http.Request) (map[string][]string, error) {
 
 func (p *params) list(name string) []string {
 	p.used = append(p.used, name)
-	var out []string
-	for _, v := range p.values[name] {
-		if v != "" {
-			out = append(out, v)
-		}
+	list := p.values[name]
+	switch {
+	case p.err != nil:
+	case len(list) > 1000:
+		p.err = invalid("%s is given %d times; 1,000 at most", name, len(list))
+	case slices.Contains(list, ""): // a filter that a script left empty would choose everything
+		p.err = invalid("%s is empty; leave it out or give a value", name)
 	}
-	if len(out) > 1000 && p.err == nil {
-		p.err = invalid("%s is given %d times; 1,000 at most", name, len(out))
-	}
-	return out
+	return list
 }
 
 func (p *params) text(name string) string {

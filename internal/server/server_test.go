@@ -182,7 +182,7 @@ func TestDocumentedParameters(t *testing.T) {
 	c := newCaller(t, s, putToken(t, db, server.RoleAdmin))
 	examples := map[string]string{
 		"from": "2026-01-14", "to": "now", "limit": "5", "status": "open", "severity": "low", "withheld": "true", "withdrawn": "true", "blocks": "true",
-		"format": "json", "order": "asc", "by": "day", "state": "failed", "after": "", "/messages state": "dead",
+		"format": "json", "order": "asc", "by": "day", "state": "failed", "after": "AAAAAAAAAAAw", "/messages state": "dead",
 	}
 	n := 0
 	for path, methods := range c.doc.Paths {
@@ -380,7 +380,7 @@ func TestPaging(t *testing.T) {
 		after := ""
 		for i := 0; ; i++ {
 			var p api.AlertPage
-			c.get(fmt.Sprintf("%s/alerts?order=%s&limit=%d&after=%s", api.Prefix, order, limit, after), &p)
+			c.get(fmt.Sprintf("%s/alerts?order=%s&limit=%d%s", api.Prefix, order, limit, after), &p)
 			for _, a := range p.Alerts {
 				if want[a.Handle] == 1 {
 					got[a.Handle]++
@@ -389,7 +389,7 @@ func TestPaging(t *testing.T) {
 			if p.Next == "" {
 				break
 			}
-			after = p.Next
+			after = "&after=" + p.Next
 			put(sampleAlert(1000+i), rapid.IntRange(0, 5).Draw(rt, "minute"))
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -729,6 +729,9 @@ func TestHostile(t *testing.T) {
 		"id with zero":     {"GET", alerts + "/%00%00%00%00", "", nil, api.Invalid, "no alert id"},
 		"empty body":       {"PATCH", alerts + "/00000000", "", nil, api.Invalid, "empty"},
 		"no object":        {"PATCH", alerts + "/00000000", `[]`, nil, api.Invalid, "the body is wrong"},
+		"empty param":      {"GET", alerts + "?status=", "", nil, api.Invalid, "status is empty"},
+		"null":             {"PATCH", alerts + "/00000000", `{"note":"a","add_tags":[null]}`, nil, api.Invalid, "/add_tags/0"},
+		"nothing":          {"PATCH", alerts + "/00000000", `null`, nil, api.Invalid, "null at the top"},
 		"two objects":      {"PATCH", alerts + "/00000000", `{"note":"a"}{"note":"b"}`, nil, api.Invalid, "not JSON"},
 		"name twice":       {"PATCH", alerts + "/00000000", `{"note":"a","note":"b"}`, nil, api.Invalid, "duplicate"},
 		"wrong type":       {"PATCH", alerts + "/00000000", `{"add_tags":"a"}`, nil, api.Invalid, "/add_tags"},
