@@ -59,8 +59,13 @@ func open(ctx context.Context, dir string, readOnly bool) (store.DB, error) {
 }
 
 // connect finds who can answer. With writes the store is opened for writing, if it must
-// be opened.
+// be opened. It makes none: a folder that was mistyped would look like an empty store.
 func (f *serverFlags) connect(env *Env, writes bool) (*client, error) {
+	return f.connectOr(env, writes, false)
+}
+
+// connectOr is connect that makes a store if there is none and create is set.
+func (f *serverFlags) connectOr(env *Env, writes, create bool) (*client, error) {
 	c := &client{env: env, user: userName(env), close: func() error { return nil }}
 	if base := cmp.Or(f.Server, env.Getenv("DEBUT_SERVER")); base != "" && f.Data == "" {
 		return c, c.remote(f, base)
@@ -69,17 +74,18 @@ func (f *serverFlags) connect(env *Env, writes bool) (*client, error) {
 	if found, err := c.running(dir); found || err != nil {
 		return c, err
 	}
+	if _, err := os.Stat(filepath.Join(dir, sqlite.File)); errors.Is(err, fs.ErrNotExist) && !create {
+		return nil, &ExitError{
+			Code: ExitUsage, Err: fmt.Errorf("there is no store in %s", dir),
+			Hint: "name the data folder with --data, or a server with --server; 'debut serve' makes a store",
+		}
+	}
 	db, err := open(env.Context, dir, !writes)
 	switch {
 	case errors.Is(err, store.ErrInUse):
 		return nil, &ExitError{
 			Code: ExitFailed, Err: err,
 			Hint: "a server may be starting or stopping: try again; or name it with --server",
-		}
-	case errors.Is(err, store.ErrNotFound):
-		return nil, &ExitError{
-			Code: ExitUsage, Err: fmt.Errorf("there is no store in %s", dir),
-			Hint: "name the data folder with --data, or a server with --server; 'debut serve' makes a store",
 		}
 	case err != nil:
 		return nil, err

@@ -427,6 +427,16 @@ func TestClientRefusals(t *testing.T) {
 		}
 		d.fails(test.code, test.text, test.args...)
 	}
+	// A folder that was mistyped is no empty store; only a first token makes one.
+	nowhere := filepath.Join(t.TempDir(), "new")
+	d.env = map[string]string{"DEBUT_DATA": nowhere}
+	d.fails(ExitUsage, "there is no store in", "alerts", "ack", "a0a0")
+	d.fails(ExitUsage, "there is no store in", "tokens", "list")
+	if _, err := os.Stat(nowhere); err == nil {
+		t.Error("a command made a folder")
+	}
+	d.ok("tokens", "create", "--role", "admin", "ana")
+	d.ok("tokens", "list")
 	// Who answers is no Debut, or sends the token elsewhere.
 	strange := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "http://192.0.2.1/", http.StatusFound)

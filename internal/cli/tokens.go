@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 
@@ -40,8 +41,13 @@ func (c *TokensCreateCmd) Run(env *Env) error {
 			return err
 		}
 	}
+	// A server that others can reach needs a token before it starts for the first time.
+	cl, err := c.connectOr(env, true, true)
+	if err != nil {
+		return err
+	}
 	var made api.NewToken
-	if err := c.send(env, http.MethodPost, "/tokens", in, &made); err != nil {
+	if err := cmp.Or(cl.call(http.MethodPost, "/tokens", nil, in, &made), cl.close()); err != nil {
 		return err
 	}
 	env.say("token %s of role %s; keep it, it is not shown again\n", made.Token.ID, made.Token.Role)
