@@ -30,13 +30,12 @@ import (
 	"github.com/debutsec/debut/internal/store/sqlite"
 )
 
-// defaultData is the data folder if none is named.
-const defaultData = "debut-data"
-
 // serverFlags say where alerts and the rest are kept: in a server, here or elsewhere,
 // or in a data folder that no server has open.
 type serverFlags struct {
-	Data   string `placeholder:"DIR" help:"Data folder; also $$DEBUT_DATA, default debut-data. The server that has it open is asked, else the folder is opened."`
+	configFlag
+
+	Data   string `placeholder:"DIR" help:"Data folder, in place of the configuration's. The server that has it open is asked, else the folder is opened."`
 	Server string `placeholder:"URL" help:"Ask the server there; also $$DEBUT_SERVER."`
 	Token  string `placeholder:"TOKEN" help:"Token for --server. Better in $$DEBUT_TOKEN, where other users cannot see it."`
 	CA     string `name:"ca" placeholder:"FILE" help:"Trust these certificates (PEM) for --server."`
@@ -67,10 +66,17 @@ func (f *serverFlags) connect(env *Env, writes bool) (*client, error) {
 // connectOr is connect that makes a store if there is none and create is set.
 func (f *serverFlags) connectOr(env *Env, writes, create bool) (*client, error) {
 	c := &client{env: env, user: userName(env), close: func() error { return nil }}
-	if base := cmp.Or(f.Server, env.Getenv("DEBUT_SERVER")); base != "" && f.Data == "" {
+	if base := cmp.Or(f.Server, env.Getenv("DEBUT_SERVER")); base != "" && f.Data == "" && f.Config == "" {
 		return c, c.remote(f, base)
 	}
-	dir := cmp.Or(f.Data, env.Getenv("DEBUT_DATA"), defaultData)
+	dir := f.Data
+	if dir == "" {
+		cfg, err := f.load(env)
+		if err != nil {
+			return nil, err
+		}
+		dir = cfg.DataDir
+	}
 	if found, err := c.running(dir); found || err != nil {
 		return c, err
 	}

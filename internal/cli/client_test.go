@@ -173,8 +173,8 @@ func ways(t *testing.T) []way {
 
 	user := map[string]string{"USER": "ana"}
 	return []way{
-		{"folder", &desk{TB: t, env: map[string]string{"USER": "ana", "DEBUT_DATA": dir}}, nil, dir},
-		{"local server", &desk{TB: t, env: map[string]string{"USER": user["USER"], "DEBUT_DATA": localDir}}, local, localDir},
+		{"folder", &desk{TB: t, env: map[string]string{"USER": "ana", "DEBUT_DATA_DIR": dir}}, nil, dir},
+		{"local server", &desk{TB: t, env: map[string]string{"USER": user["USER"], "DEBUT_DATA_DIR": localDir}}, local, localDir},
 		{"server", &desk{TB: t, env: map[string]string{"DEBUT_SERVER": ts.URL + "/", "DEBUT_TOKEN": "t." + secret}}, remote, ""},
 	}
 }
@@ -385,7 +385,7 @@ func TestExportFile(t *testing.T) {
 	if err != nil || bytes.Count(b, []byte("\n")) != 6 || !bytes.Contains(b, []byte("'=SendCommand")) {
 		t.Errorf("got %s, %v", b, err)
 	}
-	d.env["DEBUT_DATA"] = "nowhere"
+	d.env["DEBUT_DATA_DIR"] = "nowhere"
 	d.fails(ExitUsage, "there is no store in nowhere", "alerts", "export", "--output", filepath.Join(filepath.Dir(path), "other"))
 	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 1 {
 		t.Errorf("left behind: %v, %v", entries, err)
@@ -395,7 +395,7 @@ func TestExportFile(t *testing.T) {
 func TestClientRefusals(t *testing.T) {
 	t.Parallel()
 	d := ways(t)[0].desk
-	dir := d.env["DEBUT_DATA"]
+	dir := d.env["DEBUT_DATA_DIR"]
 	for _, test := range []struct {
 		code int
 		text string
@@ -419,7 +419,7 @@ func TestClientRefusals(t *testing.T) {
 		{ExitUsage, "is not a URL", []string{"alerts", "list", "--server", "example.com"}},
 		{ExitUsage, "--ca", []string{"alerts", "list", "--server", "https://example.com", "--token", "a.b", "--ca", "none.pem"}},
 	} {
-		d.env = map[string]string{"DEBUT_DATA": dir}
+		d.env = map[string]string{"DEBUT_DATA_DIR": dir}
 		for _, a := range test.args {
 			if a == "--server" {
 				d.env = map[string]string{}
@@ -429,7 +429,7 @@ func TestClientRefusals(t *testing.T) {
 	}
 	// A folder that was mistyped is no empty store; only a first token makes one.
 	nowhere := filepath.Join(t.TempDir(), "new")
-	d.env = map[string]string{"DEBUT_DATA": nowhere}
+	d.env = map[string]string{"DEBUT_DATA_DIR": nowhere}
 	d.fails(ExitUsage, "there is no store in", "alerts", "ack", "a0a0")
 	d.fails(ExitUsage, "there is no store in", "tokens", "list")
 	if _, err := os.Stat(nowhere); err == nil {
@@ -451,7 +451,7 @@ func TestClientRefusals(t *testing.T) {
 func TestLeftBehind(t *testing.T) {
 	t.Parallel()
 	d := ways(t)[0].desk
-	dir := d.env["DEBUT_DATA"]
+	dir := d.env["DEBUT_DATA_DIR"]
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
 	for name, text := range map[string]string{server.AddressFile: gone.URL + "\n", server.TokenFile: "local.x\n"} {
