@@ -17,11 +17,13 @@ type commands struct {
 	Serve      ServeCmd      `cmd:"" help:"Run rules for ever: sources, alerts, notifications, API."`
 	Status     StatusCmd     `cmd:"" help:"Show how the server is."`
 	Alerts     AlertsCmd     `cmd:"" help:"List, show, acknowledge and close alerts."`
+	Search     SearchCmd     `cmd:"" help:"Hunt in the stored events with KQL."`
 	Exceptions ExceptionsCmd `cmd:"" help:"Exceptions of rules: list, test, add, delete."`
 	Silences   SilencesCmd   `cmd:"" help:"Maintenance windows and snoozes."`
 	Coverage   CoverageCmd   `cmd:"" help:"Show what was expected, read, failed and late, by account, region and hour."`
 	Backfill   BackfillCmd   `cmd:"" help:"Run rules over a time that has passed, into the same alerts."`
 	Runs       RunsCmd       `cmd:"" help:"List backfills, reloads and other runs."`
+	Store      StoreCmd      `cmd:"" help:"Check, measure or compact what is stored."`
 	Notify     NotifyCmd     `cmd:"" help:"Test channels, and list what waits to be told."`
 	Tokens     TokensCmd     `cmd:"" help:"Tokens of the API."`
 	Config     ConfigCmd     `cmd:"" help:"Check or show the configuration of serve."`

@@ -23,7 +23,8 @@ import (
 // SearchCmd searches the stored events.
 type SearchCmd struct {
 	Query      string   `arg:"" optional:"" help:"What events must match, in KQL; all without it."`
-	Data       string   `placeholder:"DIR" help:"Data folder; also $$DEBUT_DATA, default debut-data. A server may have it open."`
+	dataFlag
+
 	From       string   `placeholder:"T" help:"From this time on (RFC 3339, a date, or date math: now-7d)."`
 	To         string   `placeholder:"T" help:"Before this time."`
 	Limit      int      `default:"-1" placeholder:"N" help:"At most so many events; 0: all. Default: 100 in a table, else all."`
@@ -141,7 +142,7 @@ func (c *SearchCmd) search(env *Env, cat *ecs.Catalogue, enricher *enrich.Enrich
 }
 
 func (c *SearchCmd) scan(env *Env, cat *ecs.Catalogue, enricher *enrich.Enricher, q store.Scan, p eventPrinter) (n int, err error) {
-	s, _, closeStore, err := openEvents(env, c.Data, true, events.Options{Catalogue: cat, Enricher: enricher})
+	s, _, closeStore, err := openEvents(env, c.dataFlag, true, events.Options{Catalogue: cat, Enricher: enricher})
 	if err != nil {
 		return 0, err
 	}
@@ -159,8 +160,11 @@ func (c *SearchCmd) scan(env *Env, cat *ecs.Catalogue, enricher *enrich.Enricher
 }
 
 // openEvents opens the event store in a data folder, and its database.
-func openEvents(env *Env, data string, readOnly bool, o events.Options) (*events.Store, *sqlite.DB, func() error, error) {
-	dir := cmp.Or(data, env.Getenv("DEBUT_DATA"), defaultData)
+func openEvents(env *Env, data dataFlag, readOnly bool, o events.Options) (*events.Store, *sqlite.DB, func() error, error) {
+	dir, err := data.folder(env)
+	if err != nil {
+		return nil, nil, nil, err
+	}
 	db, err := sqlite.Open(env.Context, dir, sqlite.Options{ReadOnly: readOnly, Program: "debut " + version})
 	switch {
 	case errors.Is(err, store.ErrInUse):

@@ -22,8 +22,23 @@ type StoreCmd struct {
 	Compact StoreCompactCmd `cmd:"" help:"Compact the store now, while no server has it open."`
 }
 
+// dataFlag says where the store is that a command opens by itself.
 type dataFlag struct {
-	Data string `placeholder:"DIR" help:"Data folder; also $$DEBUT_DATA, default debut-data."`
+	configFlag
+
+	Data string `placeholder:"DIR" help:"Data folder, in place of the configuration's. A server may have it open."`
+}
+
+// folder is the data folder.
+func (f dataFlag) folder(env *Env) (string, error) {
+	if f.Data != "" {
+		return f.Data, nil
+	}
+	cfg, err := f.load(env)
+	if err != nil {
+		return "", err
+	}
+	return cfg.DataDir, nil
 }
 
 // StoreCheckCmd checks a store.
@@ -39,7 +54,7 @@ Exit codes: 0 everything is as it was written, 1 something is damaged, 2 wrong u
 
 // Run implements the command.
 func (c *StoreCheckCmd) Run(env *Env) (err error) {
-	s, db, closeStore, err := openEvents(env, c.Data, true, events.Options{})
+	s, db, closeStore, err := openEvents(env, c.dataFlag, true, events.Options{})
 	if err != nil {
 		return err
 	}
@@ -123,7 +138,7 @@ func newStoreStats(e *events.Stats, db *sqlite.Stats) *storeStats {
 
 // Run implements the command.
 func (c *StoreStatsCmd) Run(env *Env) (err error) {
-	s, db, closeStore, err := openEvents(env, c.Data, true, events.Options{})
+	s, db, closeStore, err := openEvents(env, c.dataFlag, true, events.Options{})
 	if err != nil {
 		return err
 	}
@@ -195,7 +210,7 @@ type StoreCompactCmd struct{ dataFlag }
 
 // Run implements the command.
 func (c *StoreCompactCmd) Run(env *Env) (err error) {
-	s, db, closeStore, err := openEvents(env, c.Data, false, events.Options{Log: slog.New(slog.NewTextHandler(env.Stderr, nil))})
+	s, db, closeStore, err := openEvents(env, c.dataFlag, false, events.Options{Log: slog.New(slog.NewTextHandler(env.Stderr, nil))})
 	if err != nil {
 		return err
 	}

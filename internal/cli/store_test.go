@@ -30,7 +30,7 @@ func runStore(t *testing.T, dir string, args ...string) (code int, stdout, stder
 	var out, errs bytes.Buffer
 	env := &Env{
 		Context: context.Background(), Args: args, Stdout: &out, Stderr: &errs, Now: clock,
-		Getenv: func(name string) string { return map[string]string{"DEBUT_DATA": dir}[name] },
+		Getenv: func(name string) string { return map[string]string{"DEBUT_DATA_DIR": dir}[name] },
 	}
 	parser, err := kong.New(&storeCommands{}, kong.Writers(&out, &errs), kong.Exit(func(int) {}), kong.Bind(env))
 	if err != nil {
