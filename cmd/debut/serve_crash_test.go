@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,7 +21,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -80,18 +80,17 @@ func TestKilledDaemonMissesAndRepeatsNothing(t *testing.T) {
 	random.Shuffle(len(objects), func(i, j int) { objects[i], objects[j] = objects[j], objects[i] })
 	// The first tenth is there before anybody is told of anything: only listings find it.
 	silent := len(objects) / 10
-	put := func(key string) {
+	put := func(key string) string {
 		b, err := os.ReadFile(filepath.Join(trail, filepath.FromSlash(key)))
 		if err != nil {
 			t.Error(err)
-			return
+			return ""
 		}
-		aws.Put("trail", key, b, nil)
+		return aws.Put("trail", key, b, nil)
 	}
 	for _, key := range objects[:silent] {
 		put(key)
 	}
-	aws.Notify("trail", "notices")
 
 	data := filepath.Join(dir, "data")
 	rules := `["shipped"]`
@@ -126,23 +125,24 @@ digests = true
 [server]
 listen = "127.0.0.1:%d"
 [log]
-level = "warn"
+level = "debug"
 `, data, rules, s3test.Region, aws.Endpoint, queue, first.Format(time.DateOnly), port), 0o600); err != nil {
 		t.Fatal(err)
 	}
 
 	var uploads sync.WaitGroup
-	var uploaded atomic.Bool
 	uploads.Go(func() {
-		defer uploaded.Store(true)
-		for i, key := range append(slices.Clone(objects[silent:]), digests...) {
+		// A notification tells of several objects, as S3's may: the server of the test gets
+		// slow with many messages.
+		for some := range slices.Chunk(append(slices.Clone(objects[silent:]), digests...), 20) {
 			if t.Context().Err() != nil {
 				return
 			}
-			put(key)
-			if i%20 == 0 {
-				time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond) // as they come
+			var records []string
+			for _, key := range some {
+				records = append(records, notification(key, put(key)))
 			}
+			aws.Send(queue, `{"Records":[`+strings.Join(records, ",")+`]}`)
 		}
 	})
 	d := &child{t: t, program: program, config: config, env: append(os.Environ(), aws.Env()...), base: fmt.Sprintf("http://127.0.0.1:%d", port), data: data}
@@ -166,7 +166,7 @@ level = "warn"
 			read, expected := int64(0), int64(0)
 			for _, z := range cover.Zones {
 				read, expected = read+z.Read, expected+z.Expected
-				if z.Failed > 0 || z.Unexpected > 0 {
+				if z.Failed > 0 {
 					t.Logf("the ledger says %+v", z)
 				}
 			}
@@ -177,7 +177,7 @@ level = "warn"
 				break
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("%d of %d objects were read", read, len(objects))
+				t.Fatalf("%d of %d objects were read\n%s", read, len(objects), d.log.String())
 			}
 		}
 		time.Sleep(500 * time.Millisecond)
@@ -204,6 +204,12 @@ level = "warn"
 			break
 		}
 	}
+}
+
+// notification is what S3 says of a new object.
+func notification(key, etag string) string {
+	return fmt.Sprintf(`{"eventVersion":"2.1","eventSource":"aws:s3","awsRegion":%q,"eventTime":"2026-01-01T00:00:00.000Z","eventName":"ObjectCreated:Put",`+
+		`"s3":{"s3SchemaVersion":"1.0","bucket":{"name":"trail"},"object":{"key":%q,"size":1,"eTag":%q}}}`, s3test.Region, url.QueryEscape(key), etag)
 }
 
 // objectsOf lists a trail's log objects, its digests, and its first day.
