@@ -193,7 +193,10 @@ func (d *Daemon) gap(tx store.Tx, g *store.Gap, now time.Time) error {
 // Status implements server.Daemon.
 func (d *Daemon) Status() api.Status {
 	e := d.engine.Status()
-	st := api.Status{Hits: e.Hits, Log: api.LogStatus{End: e.End, Folded: e.Folded}}
+	st := api.Status{
+		Hits: e.Hits, Log: api.LogStatus{End: e.End, Folded: e.Folded},
+		Commits: api.CommitStatus{Count: e.Commits, Seconds: e.CommitSeconds, Latency: e.Latency},
+	}
 	for _, s := range d.sources {
 		s.mu.Lock()
 		one := s.status

@@ -113,7 +113,8 @@ func (d *daemon) Status() api.Status {
 			Name: "trail", Kind: "s3", State: "trouble", Trouble: "no such bucket", TroubleSince: testNow, Lag: 3, Last: testNow,
 			Objects: 1, Records: 2, Bytes: 3, Rejected: 4, Failed: 5,
 		}},
-		Rules: api.RuleCounts{Running: 1, Idle: 1}, Memory: api.MemoryStatus{Rows: map[string]int64{"findings": 3}, Bytes: 4096},
+		Commits: api.CommitStatus{Count: 7, Seconds: 0.5, Latency: map[float64]uint64{0.001: 4, 0.1: 6}},
+		Rules:   api.RuleCounts{Running: 1, Idle: 1}, Memory: api.MemoryStatus{Rows: map[string]int64{"findings": 3}, Bytes: 4096},
 		Outbox: api.OutboxStatus{Waiting: 1, Oldest: testNow.Add(-time.Minute)}, Log: api.LogStatus{End: 10, Folded: 9, Compacted: 8, Segments: 1},
 	}
 }

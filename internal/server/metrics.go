@@ -183,8 +183,13 @@ var statusMetrics = []statusMetric{ //nolint:gochecknoglobals // a constant tabl
 		one(func(st *api.Status, _ time.Time) float64 { return float64(st.Log.SegmentBytes) })),
 }
 
+var commitLatency = prometheus.NewDesc( //nolint:gochecknoglobals // a constant
+	"debut_commit_duration_seconds", "How long the transactions took that moved alerts, memory and positions.", nil, nil,
+)
+
 // Describe implements prometheus.Collector.
 func (c statusCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- commitLatency
 	for _, m := range statusMetrics {
 		ch <- m.desc
 	}
@@ -203,6 +208,7 @@ func (c statusCollector) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	now := c.s.o.Now()
+	ch <- prometheus.MustNewConstHistogram(commitLatency, uint64(max(0, st.Commits.Count)), st.Commits.Seconds, st.Commits.Latency)
 	for _, m := range statusMetrics {
 		m.each(&st, now, func(v float64, labels ...string) {
 			ch <- prometheus.MustNewConstMetric(m.desc, m.kind, v, labels...)

@@ -604,7 +604,7 @@ func TestStatusAndMetrics(t *testing.T) {
 	for _, want := range []string{
 		`debut_source_lag_seconds{source="trail"} 3`, `debut_source_records_total{source="trail"} 2`, `debut_source_trouble{source="trail"} 1`,
 		`debut_alerts{severity="low",status="open"} 2`, `debut_memory_rows{table="findings"} 3`, `debut_outbox_oldest_seconds 60`,
-		`debut_log_folded_bytes 9`, `debut_ready 0`, `debut_http_requests_total{code="200",route="/healthz"} 1`,
+		`debut_log_folded_bytes 9`, `debut_commit_duration_seconds_bucket{le="0.001"} 4`, `debut_commit_duration_seconds_count 7`, `debut_ready 0`, `debut_http_requests_total{code="200",route="/healthz"} 1`,
 	} {
 		if !strings.Contains(text, want+"\n") {
 			t.Errorf("no %s in the metrics", want)

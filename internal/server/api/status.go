@@ -17,7 +17,17 @@ type Status struct {
 	Outbox   OutboxStatus   `json:"outbox"`
 	Alerts   []AlertCount   `json:"alerts"`
 	// Hits counts findings of the rules' queries since the start.
-	Hits int64 `json:"hits"`
+	Hits    int64        `json:"hits"`
+	Commits CommitStatus `json:"commits"`
+}
+
+// CommitStatus tells of the transactions that moved alerts, memory and positions, since
+// the start.
+type CommitStatus struct {
+	Count   int64   `json:"count"`
+	Seconds float64 `json:"seconds"` // that they took, together
+	// Latency has how many took no longer than so many seconds.
+	Latency map[float64]uint64 `json:"-"`
 }
 
 // SourceStatus is how a source is. Counts are since the start.
