@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,13 +41,24 @@ func main() {
 	flag.StringVar(&b.only, "only", "", "measure only this: ratio, rules, objects, memory, serve")
 	flag.DurationVar(&b.seconds, "serve", 30*time.Second, "how long the daemon's ingest is measured")
 	flag.IntVar(&b.known, "known", 1_000_000, "known combinations of the larger memory")
+	profile := flag.String("cpuprofile", "", "write a profile of what runs in this process")
 	flag.Parse()
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err == nil {
+			err = pprof.StartCPUProfile(f)
+		}
+		if err != nil {
+			exit(err)
+		}
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	exit(b.run(ctx))
 }
 
 func exit(err error) {
+	pprof.StopCPUProfile()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1) //nolint:forbidigo // a main
