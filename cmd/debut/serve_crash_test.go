@@ -67,7 +67,7 @@ func TestKilledDaemonMissesAndRepeatsNothing(t *testing.T) {
 
 	trail := filepath.Join(dir, "trail")
 	cfg := generate.Default(int64(records), seed)
-	cfg.Digests, cfg.Accounts, cfg.Days = true, 2, 1
+	cfg.Digests, cfg.Accounts, cfg.Days = true, setting(t, "DEBUT_CRASH_ACCOUNTS", 2), 1
 	if _, err := generate.Run(t.Context(), cfg, trail, nil); err != nil {
 		t.Fatal(err)
 	}

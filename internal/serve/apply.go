@@ -61,22 +61,22 @@ func (a *applier) run() error {
 		}
 	}
 	a.e.stats.hits.Add(int64(len(hits)))
+	// What is remembered is read before anything is written: a transaction reads faster
+	// as long as it has not written.
+	groups, err := a.remembered(hits)
+	if err != nil {
+		return err
+	}
 	if a.work.counts {
 		// Before the alerts: their coverage counts what came with them.
 		if err := a.count(); err != nil {
 			return err
 		}
 	}
-	slices.SortFunc(hits, func(x, y detect.Hit) int { return x.Compare(&y) })
-	for len(hits) > 0 {
-		n := 1
-		for n < len(hits) && hits[n].SameGroup(&hits[0]) {
-			n++
-		}
-		if err := a.group(int(hits[0].Rule), hits[:n]); err != nil {
+	for _, g := range groups {
+		if err := a.group(g); err != nil {
 			return err
 		}
-		hits = hits[n:]
 	}
 	for id, u := range a.units {
 		if err := a.unit(id, u); err != nil {
@@ -95,22 +95,49 @@ func (a *applier) run() error {
 	return nil
 }
 
+// A group is the hits of a batch in one group of a rule, and what is remembered of it.
+type group struct {
+	index int // of the rule
+	hits  []detect.Hit
+	old   []store.Finding
+}
+
+// remembered sorts hits by group and reads what is remembered of each.
+func (a *applier) remembered(hits []detect.Hit) ([]group, error) {
+	slices.SortFunc(hits, func(x, y detect.Hit) int { return x.Compare(&y) })
+	var groups []group
+	for len(hits) > 0 {
+		n := 1
+		for n < len(hits) && hits[n].SameGroup(&hits[0]) {
+			n++
+		}
+		g := group{index: int(hits[0].Rule), hits: hits[:n:n]}
+		hits = hits[n:]
+		number := a.set.number[g.index]
+		for i := range g.hits {
+			g.hits[i].Rule = number
+		}
+		var err error
+		if g.old, err = store.FindingsOf(a.tx, number, g.hits[0].Group); err != nil {
+			return nil, err
+		}
+		for i := range g.old {
+			g.old[i].Last = max(g.old[i].Last, a.dirty[idOf(&g.old[i])])
+		}
+		groups = append(groups, g)
+	}
+	return groups, nil
+}
+
 // group gives the hits of a batch to their detector, with all that it remembers of the
 // group as far as the hits can reach, and keeps what comes out.
-func (a *applier) group(index int, hits []detect.Hit) error {
-	rule, number := a.set.engine.Rules[index], a.set.number[index]
+func (a *applier) group(g group) error {
+	rule, hits, old := a.set.engine.Rules[g.index], g.hits, g.old
 	refs := make(map[refKey]detect.Ref, len(hits))
 	for i := range hits {
-		hits[i].Rule = number
 		refs[refKey{hits[i].ID, hits[i].Content}] = hits[i].Ref
 	}
-	old, err := store.FindingsOf(a.tx, number, hits[0].Group)
-	if err != nil {
-		return err
-	}
-	for i := range old {
-		old[i].Last = max(old[i].Last, a.dirty[idOf(&old[i])], a.grown[idOf(&old[i])])
-	}
+	var err error
 	var input []detect.Hit
 	if rule.Type == "threshold" {
 		if old, input, err = a.window(rule, old, hits); err != nil {
@@ -137,7 +164,7 @@ func (a *applier) group(index int, hits []detect.Hit) error {
 		h.Ref = refs[refKey{h.ID, h.Content}]
 		found = append(found, store.Finding{Hit: h})
 	})
-	return a.change(index, old, found)
+	return a.change(g.index, old, found)
 }
 
 type refKey struct {
