@@ -28,7 +28,7 @@ value = "now-7d"
 func TestFingerprintFollowsWhatMatches(t *testing.T) {
 	t.Parallel()
 	base := fingerprintOf(t, fingerprinted, "")
-	replace := func(old, new string) string { return replaceOnce(t, fingerprinted, old, new) }
+	replace := func(from, to string) string { return replaceOnce(t, fingerprinted, from, to) }
 	exception := func(value string) string {
 		return "[metadata]\nrule_ids = [\"11111111-2222-3333-4444-555555555555\"]\n[[exceptions]]\n[exceptions.container]\nname = \"x\"\n" +
 			"[[exceptions.items]]\nname = \"ana\"\ntype = \"simple\"\n[[exceptions.items.entries]]\n" +
@@ -83,11 +83,11 @@ func fingerprintOf(t *testing.T, text, exceptions string) string {
 	return f
 }
 
-func replaceOnce(t *testing.T, s, old, new string) string {
+func replaceOnce(t *testing.T, s, from, to string) string {
 	t.Helper()
-	before, after, ok := strings.Cut(s, old)
+	before, after, ok := strings.Cut(s, from)
 	if !ok {
-		t.Fatalf("%q is not there", old)
+		t.Fatalf("%q is not there", from)
 	}
-	return before + new + after
+	return before + to + after
 }

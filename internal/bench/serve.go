@@ -58,7 +58,7 @@ func startDaemon(ctx context.Context, dir string, cat *ecs.Catalogue, list []ser
 	if d.db, err = sqlite.Open(ctx, dir, sqlite.Options{Program: "bench"}); err != nil {
 		return nil, err
 	}
-	d.events, err = events.Open(events.Options{
+	d.events, err = events.Open(events.Options{ //nolint:contextcheck // it opens a store; there is nothing to wait for
 		Dir: dir, DB: d.db, Catalogue: cat, Now: time.Now, SealAfter: time.Minute, //nolint:forbidigo // it measures
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})

@@ -22,7 +22,7 @@ import (
 
 // SearchCmd searches the stored events.
 type SearchCmd struct {
-	Query      string   `arg:"" optional:"" help:"What events must match, in KQL; all without it."`
+	Query string `arg:"" optional:"" help:"What events must match, in KQL; all without it."`
 	dataFlag
 
 	From       string   `placeholder:"T" help:"From this time on (RFC 3339, a date, or date math: now-7d)."`

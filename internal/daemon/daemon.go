@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -77,7 +78,7 @@ func Open(ctx context.Context, o Options) (_ *Daemon, err error) {
 	if d.db, err = sqlite.Open(ctx, c.DataDir, sqlite.Options{Program: "debut " + o.Version}); err != nil {
 		return nil, err
 	}
-	if d.events, err = events.Open(events.Options{
+	if d.events, err = events.Open(events.Options{ //nolint:contextcheck // it opens a store; there is nothing to wait for
 		Dir: c.DataDir, DB: d.db, Catalogue: d.catalogue, Enricher: d.enricher, Places: places(c.Rules.GeoIP), Now: o.Now, Log: o.Log,
 		SealAfter: time.Duration(c.Store.CompactInterval),
 		Retention: events.Retention{Age: time.Duration(c.Store.RetentionAge), Bytes: int64(c.Store.RetentionBytes)},
@@ -91,7 +92,7 @@ func Open(ctx context.Context, o Options) (_ *Daemon, err error) {
 	if err != nil {
 		return nil, err
 	}
-	start, provisional := d.begin(loaded)
+	start, provisional := d.begin()
 	if d.engine, err = serve.Open(ctx, serve.Options{
 		DB: d.db, Events: d.events, Encode: events.Encode, Rules: loaded.rules, Catalogue: d.catalogue, Enricher: d.enricher,
 		Workers: c.Engine.Workers, Start: start, Provisional: provisional, MaxFuture: time.Duration(c.Engine.MaxFuture),
@@ -100,7 +101,7 @@ func Open(ctx context.Context, o Options) (_ *Daemon, err error) {
 		return nil, err
 	}
 	d.rules.set(loaded)
-	if err := d.openSources(ctx, loaded); err != nil {
+	if err := d.openSources(ctx); err != nil {
 		return nil, err
 	}
 	d.server = server.New(server.Options{
@@ -113,18 +114,17 @@ func Open(ctx context.Context, o Options) (_ *Daemon, err error) {
 
 // places names the databases that addresses were looked up in.
 func places(paths []string) string {
-	out := ""
+	var out []string
 	for _, p := range paths {
-		info, err := os.Stat(p)
-		if err == nil {
-			out += fmt.Sprintf("%s of %s; ", filepath.Base(p), info.ModTime().UTC().Format(time.DateOnly))
+		if info, err := os.Stat(p); err == nil {
+			out = append(out, filepath.Base(p)+" of "+info.ModTime().UTC().Format(time.DateOnly))
 		}
 	}
-	return out
+	return strings.Join(out, "; ")
 }
 
 // begin is how a new store begins.
-func (d *Daemon) begin(l *loadedRules) (start time.Time, provisional bool) {
+func (d *Daemon) begin() (start time.Time, provisional bool) {
 	now := d.opt.Now().UTC()
 	switch d.opt.Config.Engine.ColdStart {
 	case config.ColdAlert:

@@ -102,13 +102,13 @@ func (d *Daemon) hasProvisional() bool {
 		return true
 	}
 	hour := d.engine.T0().Unix()/3600 + 1
-	missing, any := false, false
+	missing, read := false, false
 	err := d.db.View(d.ctx, func(tx store.Tx) error {
 		for o, err := range store.AllObjects(tx) {
 			if err != nil {
 				return err
 			}
-			any = any || o.State == store.ObjectRead
+			read = read || o.State == store.ObjectRead
 			if o.Hour <= hour && (o.State == store.ObjectExpected || o.State == store.ObjectPartial) {
 				missing = true
 				return nil
@@ -116,7 +116,7 @@ func (d *Daemon) hasProvisional() bool {
 		}
 		return nil
 	})
-	return err != nil || missing || !any
+	return err != nil || missing || !read
 }
 
 // gaps raises a health alert for every stretch of time that is not covered.
@@ -169,14 +169,11 @@ func (d *Daemon) gap(tx store.Tx, g *store.Gap, now time.Time) error {
 		Time: g.From, Last: g.To, Created: now, Updated: now, Account: g.Account, Region: g.Region, Status: store.Open,
 		Who: g.Account + " " + g.Region, What: what,
 	}
-	doc := ecs.Document{}
-	for name, v := range map[string]any{
+	doc := ecs.Document(map[string]any{
 		"@timestamp": now.Format(ecs.TimeFormat), "kibana.alert.uuid": uuid, "kibana.alert.rule.rule_id": GapRule,
 		"kibana.alert.rule.name": a.RuleName, "kibana.alert.severity": a.Severity, "kibana.alert.reason": what,
 		"cloud": map[string]any{"account": map[string]any{"id": g.Account}, "region": g.Region},
-	} {
-		doc[name] = v
-	}
+	})
 	if err := store.PutAlertDocument(tx, uuid, &store.AlertDocument{Document: doc.AppendJSON(nil), Kind: store.KindDocument, Raw: doc.AppendJSON(nil)}); err != nil {
 		return err
 	}
@@ -228,7 +225,7 @@ func (d *Daemon) sizes(st *api.Status) {
 			return err //nolint:wrapcheck // of the store
 		}
 		for _, c := range counts {
-			st.Outbox.Waiting += int64(c.Count)
+			st.Outbox.Waiting += c.Count
 			if !c.Oldest.IsZero() && (st.Outbox.Oldest.IsZero() || c.Oldest.Before(st.Outbox.Oldest)) {
 				st.Outbox.Oldest = c.Oldest
 			}

@@ -107,8 +107,8 @@ func (d *Daemon) route(tx store.Tx, n serve.Notice) error {
 	now := d.opt.Now().UTC()
 	if n.Capped != nil {
 		c := n.Capped
-		lines := []string{fmt.Sprintf("%d alerts were told and %d are withheld; 'debut alerts list --withheld --from %s' lists them",
-			c.Signals, c.Withheld, c.Start.Format(time.RFC3339))}
+		lines := append(make([]string, 0, 1+len(c.Principals)), fmt.Sprintf("%d alerts were told and %d are withheld; 'debut alerts list --withheld --from %s' lists them",
+			c.Signals, c.Withheld, c.Start.Format(time.RFC3339)))
 		for _, p := range c.Principals {
 			lines = append(lines, "withheld: "+p)
 		}

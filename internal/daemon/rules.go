@@ -184,10 +184,10 @@ func difference(old, now []serve.Rule) (added, changed, removed []string) {
 	}
 	for i := range now {
 		id := now[i].Rule.ID
-		switch print, had := was[id]; {
+		switch before, had := was[id]; {
 		case !had:
 			added = append(added, id)
-		case print != now[i].Fingerprint:
+		case before != now[i].Fingerprint:
 			changed = append(changed, id)
 		}
 		delete(was, id)

@@ -86,7 +86,7 @@ func (d *Daemon) add(kind string, s source.Source) {
 }
 
 // openSources makes the sources that the configuration names.
-func (d *Daemon) openSources(ctx context.Context, l *loadedRules) error {
+func (d *Daemon) openSources(ctx context.Context) error {
 	for i := range d.opt.Config.Sources {
 		c := &d.opt.Config.Sources[i]
 		switch c.Type {

@@ -132,7 +132,7 @@ func (e *Engine) backfill(ctx context.Context, b Backfill, engine *detect.Engine
 	run.Counts["objects"], run.Counts["records"] = res.Stats.Objects, res.Stats.Records+res.Stats.Documents
 	run.Counts["rejected"] = res.Stats.Rejected
 	var batch []manual
-	for f, err := range res.Found() {
+	for f, err := range res.Found() { //nolint:contextcheck // temporary files; ctx is asked at every commit
 		if err != nil {
 			return fmt.Errorf("read the findings: %w", err)
 		}

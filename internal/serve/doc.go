@@ -10,7 +10,7 @@
 // and findings that do not depend on the order in which records come. A late record
 // makes a detector look at its group again, and the difference is applied to the
 // alerts: new, moved, grown, joined, withdrawn. What a crash leaves is the log, and a
-// database that says how much of it it has folded; the rest is folded again when the
+// database that says how far it has folded it; the rest is folded again when the
 // engine opens, and folding twice is folding once.
 //
 //	e, err := serve.Open(ctx, serve.Options{DB: db, Events: events, Rules: inputs, …})

@@ -1,8 +1,6 @@
 package serve_test
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -133,14 +131,6 @@ func (e entry) record() string {
 		e.account, e.user, e.at.Format(time.RFC3339), e.action, e.region, failure, e.note, e.id)
 }
 
-func gzipped(text string) string {
-	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
-	_, _ = io.WriteString(w, text)
-	_ = w.Close()
-	return b.String()
-}
-
 // want is what a scan of the records finds, by uuid.
 func want(t testing.TB, cat *ecs.Catalogue, list []detect.Input, start time.Time, records []string) map[string]string {
 	t.Helper()
@@ -250,7 +240,7 @@ func newWorld(t testing.TB, cat *ecs.Catalogue, list []serve.Rule) *world {
 		DB: w.db, Encode: events.Encode, Rules: list, Catalogue: cat, Workers: 2, Now: clock,
 		Log: slog.New(slog.DiscardHandler),
 		Route: func(_ store.Tx, n serve.Notice) error {
-			name := ""
+			var name string
 			if n.Alert != nil {
 				name = n.Alert.RuleID + " " + n.Alert.Principal
 			} else {

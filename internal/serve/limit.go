@@ -124,7 +124,7 @@ func (a *applier) limit() error {
 			}
 			continue
 		}
-		if err := a.cap(index, id, have); err != nil {
+		if err := a.cap(index, have); err != nil {
 			return err
 		}
 	}
@@ -132,7 +132,7 @@ func (a *applier) limit() error {
 }
 
 // cap asks the limiter which alerts of an interval notify.
-func (a *applier) cap(index int, id intervalID, have map[string]entry) error {
+func (a *applier) cap(index int, have map[string]entry) error {
 	type signal struct {
 		detect.Signal
 		handle string

@@ -170,7 +170,7 @@ const rebuildRecords = 4096
 // all rules in place. What needs the committer runs through between.
 func (e *Engine) rebuild(ctx context.Context, rules []Rule, missing []int, between func(func() error) error) error {
 	now := e.opt.Now().UTC()
-	var fresh []Rule
+	fresh := make([]Rule, 0, len(missing))
 	var keys []store.RuleKey
 	for _, i := range missing {
 		fresh = append(fresh, rules[i])

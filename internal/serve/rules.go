@@ -73,11 +73,11 @@ func RulesOf(set *rule.Set, cat *ecs.Catalogue, extra string, runs func(*rule.Ru
 		if !runs(c.Rule) {
 			continue
 		}
-		print, err := set.Fingerprint(c.Rule)
+		name, err := set.Fingerprint(c.Rule)
 		if err != nil {
 			return nil, diags, err
 		}
-		r := Rule{Input: detect.Input{Rule: c.Rule, Query: c.Query}, Fingerprint: fmt.Sprintf("%s/%d/%s", print, mapping, extra)}
+		r := Rule{Input: detect.Input{Rule: c.Rule, Query: c.Query}, Fingerprint: fmt.Sprintf("%s/%d/%s", name, mapping, extra)}
 		for _, x := range c.Exceptions {
 			r.Exceptions = append(r.Exceptions, detect.Exception(x))
 		}

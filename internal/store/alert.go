@@ -106,7 +106,7 @@ const (
 	maxTags    = 100
 )
 
-// ErrInvalid: the request makes no sense, and the message says why.
+// ErrInvalid says that a request makes no sense; the message has the reason.
 var ErrInvalid = errors.New("invalid")
 
 // note appends to the history; of a very long one the middle goes.
@@ -127,8 +127,8 @@ func (a *Alert) Touched() bool {
 		slices.ContainsFunc(a.History, func(c Change) bool { return c.By != "debut" })
 }
 
-// Acknowledge, Close and Reopen move the alert through the workflow, in any
-// direction. They return false if there is nothing to change.
+// Acknowledge moves the alert through the workflow, as Close and Reopen do, in any
+// direction. It returns false if there is nothing to change.
 func (a *Alert) Acknowledge(by string, now time.Time) bool {
 	return a.move(Acknowledged, "", by, now, "acknowledged")
 }
@@ -394,7 +394,7 @@ func AlertsBy(tx Tx, f Filter) iter.Seq2[*Alert, error] {
 func AlertsOfRule(tx Tx, rule string, from, to time.Time) ([]*Alert, error) {
 	prefix := keyText(nil, clean(rule))
 	var out []*Alert
-	for p, err := range tx.Range(AlertRules, keyTime(prefix[:len(prefix):len(prefix)], nanos(from)), keyTime(prefix[:len(prefix):len(prefix)], nanos(to))) {
+	for p, err := range tx.Range(AlertRules, keyTime(slices.Clip(prefix), nanos(from)), keyTime(slices.Clip(prefix), nanos(to))) {
 		if err != nil {
 			return nil, err
 		}

@@ -56,13 +56,6 @@ func nanos(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-func at(n int64) time.Time {
-	if n == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, n).UTC()
-}
-
 // A decoder takes fields off the front of a value. What is cut short sets bad.
 type decoder struct {
 	b   []byte

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 )
 
@@ -263,9 +264,9 @@ func HoursOf(tx Tx, account, region string, from, to time.Time) iter.Seq2[*Hour,
 		prefix := keyText(nil, clean(account))
 		if region != "" {
 			prefix = keyText(prefix, clean(region))
-			first = keyTime(prefix[:len(prefix):len(prefix)], floorDiv(from.Unix(), 3600))
+			first = keyTime(slices.Clip(prefix), floorDiv(from.Unix(), 3600))
 			if !to.IsZero() {
-				end = keyTime(prefix[:len(prefix):len(prefix)], floorDiv(to.Unix()+3599, 3600))
+				end = keyTime(slices.Clip(prefix), floorDiv(to.Unix()+3599, 3600))
 			}
 		}
 		if first == nil {
