@@ -3,13 +3,17 @@ export CGO_ENABLED = 0
 TOOLS = go tool -modfile=tools/go.mod
 FUZZTIME ?= 10s
 
-.PHONY: build test lint fuzz bench clean
+.PHONY: build test integration lint fuzz bench clean
 
 build:
 	go build -trimpath -ldflags='-s -w' -o bin/debut ./cmd/debut
 
 test:
 	go test ./...
+
+# Runs what needs real parts: S3, SQS, clients of Elasticsearch, DuckDB. Installs them.
+integration:
+	./scripts/integration
 
 lint:
 	$(TOOLS) golangci-lint run ./...

@@ -23,7 +23,6 @@ import (
 	"github.com/debutsec/debut/internal/server"
 	"github.com/debutsec/debut/internal/source"
 	"github.com/debutsec/debut/internal/source/push"
-	"github.com/debutsec/debut/internal/store"
 	"github.com/debutsec/debut/internal/store/events"
 	"github.com/debutsec/debut/internal/store/sqlite"
 )
@@ -133,18 +132,7 @@ func (d *Daemon) begin() (start time.Time, provisional bool) {
 		return now.Add(time.Duration(d.opt.Config.Engine.Learn)), false
 	}
 	// Only buckets and folders have a history to read.
-	return now, len(d.opt.Config.Sources) > 0 && d.isNew()
-}
-
-// isNew reports whether the store was made just now.
-func (d *Daemon) isNew() bool {
-	var created time.Time
-	had := false
-	err := d.db.View(d.ctx, func(tx store.Tx) (err error) {
-		had, err = store.Fact(tx, store.FactCreated, &created)
-		return err
-	})
-	return err == nil && (!had || d.opt.Now().Sub(created) < provisionalFor && d.hasProvisional())
+	return now, len(d.opt.Config.Sources) > 0
 }
 
 // URL is how this machine reaches the API.

@@ -98,9 +98,6 @@ func (d *Daemon) release(ctx context.Context) error {
 // hasProvisional reports whether history is still on its way: objects from before T0
 // that are known to exist and were not read, or sources that have not listed yet.
 func (d *Daemon) hasProvisional() bool {
-	if d.engine == nil {
-		return true
-	}
 	hour := d.engine.T0().Unix()/3600 + 1
 	missing, read := false, false
 	err := d.db.View(d.ctx, func(tx store.Tx) error {

@@ -248,7 +248,7 @@ func (e *Engine) lines(ctx context.Context, from, to time.Time) io.ReadCloser {
 	go func() {
 		for s, err := range e.opt.Events.Scan(ctx, store.Scan{From: from, To: to}) {
 			if err == nil {
-				_, err = w.Write(append(s.Raw[:len(s.Raw):len(s.Raw)], '\n'))
+				_, err = w.Write(append(slices.Clip(s.Raw), '\n'))
 			}
 			if err != nil {
 				w.CloseWithError(err)

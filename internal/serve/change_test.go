@@ -159,6 +159,12 @@ func TestProvisionalAlertsAreToldWhenTheyStand(t *testing.T) {
 		if len(w.notices) != 0 {
 			t.Errorf("told: %v", w.notices)
 		}
+	})
+	w.opt.Provisional = false // the store knows
+	run(t, w, func(e *serve.Engine) {
+		if !e.Status().Provisional {
+			t.Error("a restart made alerts final")
+		}
 		if err := e.Release(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -287,11 +287,14 @@ func (e *Engine) relearn(ctx context.Context, set *ruleset, now time.Time, betwe
 // Release ends the time in which new-terms alerts are provisional: those that still
 // stand are told.
 func (e *Engine) Release(ctx context.Context) error {
-	if !e.provisional.CompareAndSwap(true, false) {
+	if !e.provisional.Load() {
 		return nil
 	}
 	return e.between(ctx, func() error {
-		return e.opt.DB.Update(ctx, func(tx store.Tx) error {
+		err := e.opt.DB.Update(ctx, func(tx store.Tx) error {
+			if err := store.PutFact(tx, store.FactProvisional, false); err != nil {
+				return err
+			}
 			var list []*store.Alert
 			for al, err := range store.AlertsBy(tx, store.Filter{Withheld: true, Withdrawn: true, Blocks: true, Ascending: true}) {
 				if err != nil {
@@ -313,6 +316,10 @@ func (e *Engine) Release(ctx context.Context) error {
 			}
 			return a.write()
 		})
+		if err == nil {
+			e.provisional.Store(false)
+		}
+		return err
 	})
 }
 

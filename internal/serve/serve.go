@@ -37,7 +37,8 @@ type Options struct {
 	// Start is T0 of a store that is made now: what begins before is learned. Zero: from
 	// the beginning. The store keeps it; later values are not looked at.
 	Start time.Time
-	// Provisional holds back notifications of new-terms alerts until [Engine.Release].
+	// Provisional holds back notifications of new-terms alerts of a store that is made
+	// now until [Engine.Release]. The store keeps that, too.
 	Provisional bool
 	// MaxFuture is how far an event may be ahead of its arrival; 0: 15 minutes.
 	MaxFuture time.Duration
@@ -128,7 +129,6 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		calls: make(chan call), closing: make(chan struct{}),
 	}
 	e.committer = newCommitter(e)
-	e.provisional.Store(o.Provisional)
 	if err := e.begin(ctx); err != nil {
 		return nil, err
 	}
@@ -158,11 +158,19 @@ func (e *Engine) begin(ctx context.Context) error {
 			return err
 		}
 		start := e.opt.Start
+		provisional := e.opt.Provisional
 		if had {
+			provisional = false
 			if _, err := store.Fact(tx, store.FactStart, &start); err != nil {
 				return err
 			}
+			if _, err := store.Fact(tx, store.FactProvisional, &provisional); err != nil {
+				return err
+			}
 		} else {
+			if err := store.PutFact(tx, store.FactProvisional, provisional); err != nil {
+				return err
+			}
 			if err := store.PutFact(tx, store.FactCreated, e.opt.Now().UTC()); err != nil {
 				return err
 			}
@@ -170,6 +178,7 @@ func (e *Engine) begin(ctx context.Context) error {
 				return err
 			}
 		}
+		e.provisional.Store(provisional)
 		e.start = minTime
 		if !start.IsZero() {
 			e.start = start.UnixNano()

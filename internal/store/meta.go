@@ -17,11 +17,12 @@ func PutFact(tx Tx, name string, v any) error { return putJSON(tx, Meta, []byte(
 
 // Names of facts.
 const (
-	FactFolded     = "folded"     // int64: the log offset up to which everything is committed
-	FactRemembered = "remembered" // int64: the log offset up to which all of memory is committed
-	FactStart      = "start"      // time.Time: T0, the start of alerting; zero: from the beginning
-	FactCreated    = "created"    // time.Time
-	FactNextRule   = "next_rule"  // int32: the number that the next version of a rule gets
+	FactFolded      = "folded"      // int64: the log offset up to which everything is committed
+	FactRemembered  = "remembered"  // int64: the log offset up to which all of memory is committed
+	FactStart       = "start"       // time.Time: T0, the start of alerting; zero: from the beginning
+	FactProvisional = "provisional" // bool: new-terms alerts are held back while the history is read
+	FactCreated     = "created"     // time.Time
+	FactNextRule    = "next_rule"   // int32: the number that the next version of a rule gets
 )
 
 // A RuleKey is a version of a rule: memory belongs to its fingerprint.
