@@ -33,15 +33,6 @@ import (
 	"github.com/debutsec/debut/rules"
 )
 
-// serve measures the daemon: what it takes in, what that takes on disk, how long a
-// record is on its way, and what a known combination costs however many there are.
-func (b *bench) serve(ctx context.Context) error {
-	if err := b.ingest(ctx); err != nil {
-		return err
-	}
-	return b.knownCombinations(ctx)
-}
-
 // A daemon is an engine on a disk.
 type daemon struct {
 	dir    string
@@ -198,6 +189,8 @@ func delivered(path string) string {
 	return parts[min(3, len(parts)-1)]
 }
 
+// ingest measures what the daemon takes in, what that takes on disk, and how long a
+// record is on its way.
 func (b *bench) ingest(ctx context.Context) error {
 	trail, err := b.generate(ctx, "trail", b.records)
 	if err != nil {
@@ -232,7 +225,7 @@ func (b *bench) ingest(ctx context.Context) error {
 		}
 	})
 	began, used := time.Now(), cpuUsed() //nolint:forbidigo // it measures
-	raw, records, err := feed(ctx, d.engine, list, b.seconds)
+	raw, records, err := feed(ctx, d.engine, list, b.seconds, b.rate)
 	elapsed, cpu := time.Since(began), cpuUsed()-used
 	stopCompacting()
 	background.Wait()
@@ -282,8 +275,9 @@ func (b *bench) compactClosed(ctx context.Context, dir string, cat *ecs.Catalogu
 }
 
 // feed delivers the trail, again and again as other events, for a while.
-func feed(ctx context.Context, e *serve.Engine, list []body, d time.Duration) (raw, records int64, err error) {
-	end := time.Now().Add(d) //nolint:forbidigo // it measures
+func feed(ctx context.Context, e *serve.Engine, list []body, d time.Duration, rate int) (raw, records int64, err error) {
+	began := time.Now() //nolint:forbidigo // it measures
+	end := began.Add(d)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	buffers := sync.Pool{New: func() any { return new([]byte) }}
@@ -291,6 +285,10 @@ func feed(ctx context.Context, e *serve.Engine, list []body, d time.Duration) (r
 		for i := range list {
 			if time.Now().After(end) { //nolint:forbidigo // it measures
 				break
+			}
+			// No faster than the rate, if there is one.
+			if ahead := time.Duration(float64(records)/float64(rate)*1e9) - time.Since(began); rate > 0 && ahead > 0 {
+				time.Sleep(ahead)
 			}
 			buf := buffers.Get().(*[]byte)
 			*buf = list[i].pass(n, *buf)
@@ -418,12 +416,18 @@ func (b *bench) knownHits(ctx context.Context, n int) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	// The memory is written as the engine writes it.
+	// The memory is written as the engine writes it, but in the order of its keys: that
+	// takes minutes less.
+	keys := make([]ecs.ID, n)
+	for i := range keys {
+		keys[i] = groups.Key(i)
+	}
+	slices.SortFunc(keys, func(a, b ecs.ID) int { return bytes.Compare(a[:], b[:]) })
 	for from := 0; from < n; from += 50_000 {
 		if err := d.db.Update(ctx, func(tx store.Tx) error {
 			for i := from; i < min(from+50_000, n); i++ {
 				f := store.Finding{Learned: true}
-				f.Rule, f.Group = groups.Number, groups.Key(i)
+				f.Rule, f.Group = groups.Number, keys[i]
 				f.Time, f.Last = base.UnixNano(), base.UnixNano()
 				binary.BigEndian.PutUint64(f.ID[:], uint64(i)+1)
 				if err := store.PutFinding(tx, &f); err != nil {
