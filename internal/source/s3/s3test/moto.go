@@ -61,7 +61,9 @@ func Start(t testing.TB) *Server {
 	}
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		if err := cmd.Wait(); t.Failed() { // killed, unless it ended before
+			t.Logf("moto_server: %v; its last words:\n%s", err, output.Bytes()[max(0, output.Len()-2000):])
+		}
 	})
 	s.wait(&output)
 	s.S3 = s3.New(s3.Options{
