@@ -28,6 +28,7 @@ const (
 	expireEvery   = time.Hour
 	coverageEvery = 5 * time.Minute
 	wakeEvery     = time.Second
+	objectsFor    = 45 * 24 * time.Hour // listings go back 30 days
 	pruneBefore   = 90 * 24 * time.Hour // finished messages
 )
 
@@ -77,6 +78,9 @@ func (d *Daemon) expire(ctx context.Context) error {
 		keep = time.Duration(d.opt.Config.Store.RetentionAge)
 	}
 	return errors.Join(err, d.engine.Expire(ctx, keep), d.db.Update(ctx, func(tx store.Tx) error {
+		if _, err := store.ForgetObjects(tx, d.opt.Now().Add(-objectsFor), 20_000); err != nil {
+			return err
+		}
 		_, err := store.PruneMessages(tx, d.opt.Now().Add(-pruneBefore), 10_000)
 		return err //nolint:wrapcheck // of the store
 	}))
@@ -98,18 +102,14 @@ func (d *Daemon) release(ctx context.Context) error {
 // hasProvisional reports whether history is still on its way: objects from before T0
 // that are known to exist and were not read, or sources that have not listed yet.
 func (d *Daemon) hasProvisional() bool {
-	hour := d.engine.T0().Unix()/3600 + 1
 	missing, read := false, false
 	err := d.db.View(d.ctx, func(tx store.Tx) error {
-		for o, err := range store.AllObjects(tx) {
+		for h, err := range store.HoursOf(tx, "", "", time.Time{}, d.engine.T0().Add(time.Hour)) {
 			if err != nil {
 				return err
 			}
-			read = read || o.State == store.ObjectRead
-			if o.Hour <= hour && (o.State == store.ObjectExpected || o.State == store.ObjectPartial) {
-				missing = true
-				return nil
-			}
+			missing = missing || h.Missing() > h.Failed
+			read = read || h.Read > 0
 		}
 		return nil
 	})

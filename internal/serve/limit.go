@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"slices"
 	"time"
 
@@ -216,7 +217,7 @@ func replaceLast(doc []byte, withheld bool) []byte {
 	if !withheld {
 		old, now = now, old
 	}
-	i := lastIndex(doc, old)
+	i := bytes.LastIndex(doc, []byte(old))
 	if i < 0 {
 		return doc
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -139,6 +140,33 @@ func AllObjects(tx Tx) iter.Seq2[*Object, error] {
 			}
 		}
 	}
+}
+
+// ForgetObjects deletes what is known of up to n objects that were read before a time,
+// and returns how many it deleted. The sums of their hours stay. Files stay known: a
+// folder is listed for ever, a bucket for as long as listings go back.
+func ForgetObjects(tx Tx, before time.Time, n int) (int, error) {
+	var keys [][]byte
+	for p, err := range tx.Range(Objects, nil, nil) {
+		if err != nil {
+			return 0, err
+		}
+		var o Object
+		if err := decodeObject(p.Value, &o); err != nil {
+			return 0, err
+		}
+		if o.State == ObjectRead && o.Read < before.UnixNano() && !strings.HasPrefix(o.Name, "/") {
+			if keys = append(keys, p.Key); len(keys) == n {
+				break
+			}
+		}
+	}
+	for _, key := range keys {
+		if err := tx.Delete(Objects, key); err != nil {
+			return 0, err
+		}
+	}
+	return len(keys), nil
 }
 
 // An Hour is the coverage ledger's line for an account, a region and an hour. Objects
