@@ -181,7 +181,10 @@ func (e *Engine) rebuild(ctx context.Context, rules []Rule, missing []int, betwe
 		return e.opt.DB.Update(ctx, func(tx store.Tx) error {
 			for _, r := range fresh {
 				// A number of its own: what is left of an earlier attempt is not looked at.
-				k := store.RuleKey{RuleID: r.Rule.ID, Name: r.Rule.Name, Fingerprint: r.Fingerprint, Since: now, Start: now}
+				// CloudTrail's clock has whole seconds.
+				k := store.RuleKey{
+					RuleID: r.Rule.ID, Name: r.Rule.Name, Fingerprint: r.Fingerprint, Since: now, Start: now.Truncate(time.Second),
+				}
 				if err := store.PutRuleKey(tx, &k); err != nil {
 					return err
 				}

@@ -120,7 +120,7 @@ func (a *applier) withdraw(p *pending, into, why string) {
 
 // stand makes the alert of a signal, or brings the one that stands for it up to date.
 func (a *applier) stand(index int, s *detect.Signal, keeper *pending) (string, error) {
-	if keeper != nil && !keeper.Withdrawn && a.upToDate(index, keeper, s) {
+	if a.stands(index, keeper, s) {
 		return keeper.Handle, nil
 	}
 	handle := ""
@@ -152,6 +152,9 @@ func (a *applier) stand(index int, s *detect.Signal, keeper *pending) (string, e
 	if keeper == nil {
 		if keeper, err = a.existing(made.UUID); err != nil {
 			return "", err
+		}
+		if a.stands(index, keeper, s) {
+			return keeper.Handle, nil
 		}
 	}
 	if keeper == nil {
@@ -204,11 +207,23 @@ func (a *applier) newHandle(uuid string) (string, error) {
 	}
 }
 
+// stands reports whether an alert needs no change but, perhaps, the version of its rule:
+// what it said when another version made it stays.
+func (a *applier) stands(index int, p *pending, s *detect.Signal) bool {
+	if p == nil || p.Withdrawn || !a.upToDate(p, s) {
+		return false
+	}
+	if number := a.set.number[index]; p.Rule != number {
+		p.Rule, p.changed = number, true
+	}
+	return true
+}
+
 // upToDate reports whether an alert says what the signal does.
-func (a *applier) upToDate(index int, p *pending, s *detect.Signal) bool {
+func (*applier) upToDate(p *pending, s *detect.Signal) bool {
 	return p.EventID == s.ID && p.Group == s.Group && p.Time.UnixNano() == s.Time && p.Count == s.Count &&
 		p.Suppressed == s.Suppressed && p.SuppressedEnd == s.SuppressedEnd && p.Last.UnixNano() == s.Last && p.Content == s.Content && p.Conflict == s.Conflict &&
-		p.Distinct == s.Distinct && p.Rule == a.set.number[index] &&
+		p.Distinct == s.Distinct &&
 		p.PrincipalID == s.Principal && !p.Previous.IsZero() == s.Recurs && (!s.Recurs || p.Previous.UnixNano() == s.Previous)
 }
 
