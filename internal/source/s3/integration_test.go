@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -191,6 +192,39 @@ func unreliable(t *testing.T, endpoint string) (string, *atomic.Int64) {
 	}))
 	t.Cleanup(srv.Close)
 	return srv.URL, &faults
+}
+
+// Thousands of objects in a second S3 server, announced fifty a message.
+func TestManyObjects(t *testing.T) {
+	bucket, queues := s3test.StartS3(t), s3test.Start(t)
+	queues.Setenv(t)
+	bucket.Bucket("trail")
+	queue := queues.Queue("notices")
+	const n = 2000
+	at := time.Now().UTC().AddDate(0, 0, -40) // no listing finds them
+	var objects []s3test.Object
+	for i := range n {
+		key := keyAt(account, at, fmt.Sprint(i))
+		objects = append(objects, s3test.Object{Key: key, ETag: bucket.Put("trail", key, zipped(key), nil)})
+	}
+	for part := range slices.Chunk(objects, 50) {
+		queues.Send(queue, s3test.Message("trail", part...))
+	}
+	sink := newFakeSink(t)
+	sink.busy = make(chan struct{}, 32)
+	s, err := New(t.Context(), Options{
+		Name: "org", Bucket: "trail", Region: s3test.Region, Endpoint: bucket.Endpoint, PathStyle: true, QueueURL: queue, Now: time.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := start(t, s, sink)
+	until(t, "objects", func() bool { return sink.count() == n })
+	until(t, "messages", func() bool { return queues.Left(queue) == 0 })
+	stop()
+	if st := s.Stats(); st.Read != n || st.Failed != 0 {
+		t.Errorf("%+v", st)
+	}
 }
 
 // What is wrong with a configuration is told in words, and the source goes on trying.

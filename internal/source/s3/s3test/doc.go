@@ -1,6 +1,6 @@
-// Package s3test starts an AWS-compatible server for tests of what reads S3 and SQS:
-// moto_server, which scripts/integration-deps installs. It is used by integration tests
-// only (go test -tags integration).
+// Package s3test starts AWS-compatible servers for tests of what reads S3 and SQS:
+// moto_server for both, and versitygw for many objects. scripts/integration-deps installs
+// them. It is used by integration tests only (go test -tags integration).
 //
 //	srv := s3test.Start(t)             // on a port of its own, ended with the test
 //	srv.Bucket("trail")

@@ -3,6 +3,7 @@ package s3test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -30,52 +31,72 @@ import (
 const Region = "eu-west-1"
 
 const (
-	account  = "123456789012" // moto's
-	startup  = 60 * time.Second
-	uploads  = 8 // at a time
-	testUser = "test"
+	account = "123456789012" // moto's
+	startup = 60 * time.Second
+	uploads = 8 // at a time
+	user    = "test"
+	secret  = "testtesttest" // of servers that live as long as a test
 )
 
 // A Server is running until its test ends. Its methods fail the test if they cannot do
 // what they say, and are safe for concurrent use.
 type Server struct {
-	Endpoint string // http://127.0.0.1:port, for S3, SQS and STS
+	Endpoint string // http://127.0.0.1:port
 	S3       *s3.Client
 	SQS      *sqs.Client
 	t        testing.TB
 }
 
-// Start starts a server on a free port of the loopback interface. If moto_server is not
-// installed, the test fails and says how to install it.
+// Start starts moto_server, for S3, SQS and STS, on a free port of the loopback
+// interface. If it is not installed, the test fails and says how to install it. It takes
+// some twenty requests a second.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	program := find(t)
 	port := freePort(t)
 	s := &Server{Endpoint: fmt.Sprintf("http://127.0.0.1:%d", port), t: t}
+	s.run("moto_server", "-H", "127.0.0.1", "-p", strconv.Itoa(port))
+	return s
+}
+
+// StartS3 starts versitygw, for S3 only, which is twenty times as fast; its objects are
+// files of a temporary folder. Queues are then those of another server.
+func StartS3(t testing.TB) *Server {
+	t.Helper()
+	port := freePort(t)
+	s := &Server{Endpoint: fmt.Sprintf("http://127.0.0.1:%d", port), t: t}
+	s.run("versitygw", "--port", fmt.Sprintf("127.0.0.1:%d", port), "--region", Region, "--quiet", "posix", "--sidecar", t.TempDir(), t.TempDir())
+	return s
+}
+
+// run starts a program that serves, and ends it with the test.
+func (s *Server) run(name string, args ...string) {
+	t := s.t
+	t.Helper()
+	program := find(t, name)
 	var output bytes.Buffer
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program, "-H", "127.0.0.1", "-p", strconv.Itoa(port)) //nolint:gosec // a tool of the tests
-	cmd.Stderr = &output
-	cmd.Env = append(os.Environ(), "MOTO_S3_DEFAULT_MAX_KEYS=1000", "PYTHONWARNINGS=ignore")
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program, args...) //nolint:gosec // a tool of the tests
+	cmd.Stdout, cmd.Stderr = &output, &output
+	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+user, "ROOT_SECRET_KEY="+secret)
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", program, err)
 	}
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		if err := cmd.Wait(); t.Failed() { // killed, unless it ended before
-			t.Logf("moto_server: %v; its last words:\n%s", err, output.Bytes()[max(0, output.Len()-2000):])
+			t.Logf("%s: %v; its last words:\n%s", name, err, output.Bytes()[max(0, output.Len()-2000):])
 		}
 	})
-	s.wait(&output)
+	s.wait(name)
+	keys := credentials.NewStaticCredentialsProvider(user, secret, "")
 	s.S3 = s3.New(s3.Options{
-		Region: Region, BaseEndpoint: &s.Endpoint, UsePathStyle: true, Credentials: credentials.NewStaticCredentialsProvider(testUser, testUser, ""),
+		Region: Region, BaseEndpoint: &s.Endpoint, UsePathStyle: true, Credentials: keys,
 		DisableLogOutputChecksumValidationSkipped: true, RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
 	})
-	s.SQS = sqs.New(sqs.Options{Region: Region, BaseEndpoint: &s.Endpoint, Credentials: credentials.NewStaticCredentialsProvider(testUser, testUser, "")})
-	return s
+	s.SQS = sqs.New(sqs.Options{Region: Region, BaseEndpoint: &s.Endpoint, Credentials: keys})
 }
 
 // find looks where scripts/integration-deps installs, then in the PATH.
-func find(t testing.TB) string {
+func find(t testing.TB, name string) string {
 	t.Helper()
 	dir := os.Getenv("DEBUT_DEPS")
 	if dir == "" {
@@ -83,13 +104,13 @@ func find(t testing.TB) string {
 			dir = filepath.Join(cache, "debut", "integration")
 		}
 	}
-	installed := filepath.Join(dir, "bin", "moto_server")
+	installed := filepath.Join(dir, "bin", name)
 	if _, err := os.Stat(installed); err == nil { //nolint:gosec // the one who tests names the folder
 		return installed
 	}
-	path, err := exec.LookPath("moto_server")
+	path, err := exec.LookPath(name)
 	if err != nil {
-		t.Fatalf("moto_server is neither in %s nor in the PATH: run scripts/integration-deps", filepath.Dir(installed))
+		t.Fatalf("%s is neither in %s nor in the PATH: run scripts/integration-deps", name, filepath.Dir(installed))
 	}
 	return path
 }
@@ -104,14 +125,14 @@ func freePort(t testing.TB) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-func (s *Server) wait(output *bytes.Buffer) {
+func (s *Server) wait(name string) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), startup)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Endpoint+"/moto-api/data.json", http.NoBody)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Endpoint+"/", http.NoBody)
 		if err != nil {
 			s.t.Fatal(err)
 		}
@@ -122,7 +143,7 @@ func (s *Server) wait(output *bytes.Buffer) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			s.t.Fatalf("moto_server does not answer after %v:\n%s", startup, output)
+			s.t.Fatalf("%s does not answer after %v", name, startup)
 		}
 	}
 }
@@ -130,7 +151,7 @@ func (s *Server) wait(output *bytes.Buffer) {
 // Env is what the environment of a process needs to reach the server.
 func (s *Server) Env() []string {
 	return []string{
-		"AWS_ACCESS_KEY_ID=" + testUser, "AWS_SECRET_ACCESS_KEY=" + testUser, "AWS_REGION=" + Region,
+		"AWS_ACCESS_KEY_ID=" + user, "AWS_SECRET_ACCESS_KEY=" + secret, "AWS_REGION=" + Region,
 		"AWS_ENDPOINT_URL_STS=" + s.Endpoint, "AWS_EC2_METADATA_DISABLED=true",
 	}
 }
@@ -273,4 +294,27 @@ func (s *Server) Left(queueURL string) int {
 		n += k
 	}
 	return n
+}
+
+// An Object is what S3 announces.
+type Object struct{ Key, ETag string }
+
+// Message is what S3 sends about objects, many in one message.
+func Message(bucket string, objects ...Object) string {
+	type event struct {
+		EventSource string `json:"eventSource"`
+		EventName   string `json:"eventName"`
+		S3          any    `json:"s3"`
+	}
+	var m struct{ Records []event }
+	for _, o := range objects {
+		m.Records = append(m.Records, event{"aws:s3", "ObjectCreated:Put", map[string]any{
+			"bucket": map[string]string{"name": bucket}, "object": map[string]string{"key": url.QueryEscape(o.Key), "eTag": o.ETag},
+		}})
+	}
+	b, err := json.Marshal(m)
+	if err != nil {
+		panic(err) // of strings
+	}
+	return string(b)
 }
