@@ -74,9 +74,9 @@ func TestKilledDaemonMissesAndRepeatsNothing(t *testing.T) {
 	objects, digests, first := objectsOf(t, trail)
 	t.Logf("%d log objects, %d digests", len(objects), len(digests))
 
-	aws := s3test.Start(t)
+	aws, sqs := s3test.StartS3(t), s3test.Start(t) // one is quick with objects, the other has queues
 	aws.Bucket("trail")
-	queue := aws.Queue("notices")
+	queue := sqs.Queue("notices")
 	random.Shuffle(len(objects), func(i, j int) { objects[i], objects[j] = objects[j], objects[i] })
 	// The first tenth is there before anybody is told of anything: only listings find it.
 	silent := len(objects) / 10
@@ -142,7 +142,7 @@ level = "warn"
 			for _, key := range some {
 				records = append(records, notification(key, put(key)))
 			}
-			aws.Send(queue, `{"Records":[`+strings.Join(records, ",")+`]}`)
+			sqs.Send(queue, `{"Records":[`+strings.Join(records, ",")+`]}`)
 		}
 	})
 	d := &child{t: t, program: program, config: config, env: append(os.Environ(), aws.Env()...), base: fmt.Sprintf("http://127.0.0.1:%d", port), data: data}
@@ -183,7 +183,7 @@ level = "warn"
 		time.Sleep(500 * time.Millisecond)
 	}
 	d.stop()
-	if left := aws.Left(queue); left > 0 {
+	if left := sqs.Left(queue); left > 0 {
 		t.Logf("%d messages are left in the queue, of objects that were announced twice", left)
 	}
 
