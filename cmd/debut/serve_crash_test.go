@@ -170,14 +170,11 @@ level = "warn"
 					t.Logf("the ledger says %+v", z)
 				}
 			}
-			if read == int64(len(objects)+len(digests)) {
-				if expected != int64(len(objects)) || named != expected { // nothing names the digests themselves
-					t.Errorf("%d objects are expected and %d of them read, want %d", expected, named, len(objects))
-				}
+			if want := int64(len(objects)); read == want && expected == want && named == want {
 				break
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("%d of %d objects were read\n%s", read, len(objects)+len(digests), d.log.String())
+				t.Fatalf("%d of %d objects were read; %d are expected, and %d of those read\n%s", read, len(objects), expected, named, d.log.String())
 			}
 		}
 		time.Sleep(500 * time.Millisecond)

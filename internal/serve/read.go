@@ -163,7 +163,7 @@ func (r *reader) begin() {
 		m.Object, m.Version = t.Object.Name, t.Object.Version
 	}
 	m.Hour = floorDiv(cmpTime(t.Arrived, now).Unix(), 3600)
-	if t.Key != nil {
+	if t.Key != nil && !t.Key.Digest() { // digests are no part of what they vouch for
 		m.Account, m.Region = t.Key.Account, t.Key.Region
 		m.Hour = floorDiv(deliveredAt(t.Key).Unix(), 3600)
 	}

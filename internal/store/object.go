@@ -241,6 +241,9 @@ func AddHour(tx Tx, add *Hour) error {
 // moveHour takes out of the sums what an object counted before, and adds what it
 // counts now.
 func moveHour(tx Tx, old, o *Object) error {
+	if o.Account == "" { // nothing says where it would count
+		return nil
+	}
 	now := counts(o)
 	if old != nil {
 		was := counts(old)
