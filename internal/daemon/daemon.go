@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -201,11 +200,6 @@ func (d *Daemon) Close() error {
 	}
 	if d.enricher != nil {
 		err = errors.Join(err, d.enricher.Close())
-	}
-	for _, name := range []string{server.AddressFile} {
-		if rerr := os.Remove(filepath.Join(d.opt.Config.DataDir, name)); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
-			err = errors.Join(err, rerr)
-		}
 	}
 	return err
 }

@@ -136,6 +136,11 @@ func (d *Daemon) openS3(ctx context.Context, c *config.Source) (*s3.Source, erro
 	case d.opt.Config.Engine.ColdStart == config.ColdHistory && !d.engine.T0().IsZero():
 		o.Start = d.engine.Since(d.engine.T0())
 	}
+	if d.engine.Status().Provisional && !o.Start.IsZero() {
+		days := int(d.opt.Now().Sub(o.Start).Hours()/24) + 2
+		d.opt.Log.Info("the history of a bucket will be read: a request for each object, and a listing for each day of every account and region",
+			"source", c.Name, "from", o.Start.Format(time.DateOnly), "days", days, "costs", "docs/s3.md")
+	}
 	s, err := s3.New(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("source %s: %w", c.Name, err)
