@@ -36,10 +36,10 @@ func TestScripts(t *testing.T) {
 }
 
 // eventually runs a command again and again until what it prints matches: what the
-// daemon does by itself takes its time. eventually PATTERN COMMAND ARG…
+// daemon does by itself takes its time. Usage: eventually PATTERN COMMAND ARG.
 func eventually(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: eventually PATTERN COMMAND ARG…")
+		ts.Fatalf("usage: eventually PATTERN COMMAND ARG")
 	}
 	want := regexp.MustCompile(args[0])
 	out := ""
