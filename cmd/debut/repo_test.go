@@ -17,7 +17,7 @@ var ladder = []struct {
 	reason   string
 	packages []string
 }{
-	{"small leaves know nothing of the rest", []string{"internal/rawjson", "internal/inflate", "rules"}},
+	{"small leaves know nothing of the rest", []string{"internal/rawjson", "internal/inflate", "internal/triage/command", "rules"}},
 	{"an event knows how JSON is read, and nothing else", []string{"ecs"}},
 	{"what the languages share, and the record, know only events", []string{"query", "cloudtrail"}},
 	{"a query language knows no rules", []string{"kql"}},
@@ -28,8 +28,8 @@ var ladder = []struct {
 	{"what stores must pass, and what sources are tested with", []string{"internal/store/storetest", "internal/source/s3/s3test"}},
 	{"adapters to the outside", []string{"internal/source/files", "internal/source/s3", "internal/source/push", "internal/source/watch", "internal/store/memory", "internal/store/sqlite", "internal/store/parquet", "internal/enrich", "internal/ruletest"}},
 	{"the event store is made of segments", []string{"internal/store/events"}},
-	{"what runs for ever knows stores and sources by what they promise", []string{"internal/serve", "internal/config", "internal/server/api"}},
-	{"what people see", []string{"internal/report"}},
+	{"what runs for ever knows stores and sources by what they promise", []string{"internal/serve", "internal/config", "internal/server/api", "internal/triage"}},
+	{"what people see, and what AWS is asked", []string{"internal/report", "internal/triage/live"}},
 	{"what people are told", []string{"internal/notify"}},
 	{"what programs see", []string{"internal/server"}},
 	{"the parts put together", []string{"internal/daemon"}},

@@ -1,0 +1,283 @@
+package triage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/debutsec/debut/internal/store"
+	"github.com/debutsec/debut/kql"
+)
+
+// How an event is tied to the alert's event, closest first.
+const (
+	TieThis      = "this"
+	TieSession   = "session" // the same session, or the same temporary key
+	TieKey       = "key"     // the same access key
+	TiePrincipal = "principal"
+	TieAddress   = "address" // the same IP address
+	TieOther     = "other"
+)
+
+// A Case is one alert with what was read about it. Steps read it and never change it,
+// except [Case.Chain], which is T3's, and [Case.Claims], which are F's.
+type Case struct {
+	Input
+	Event *Event // the alert's
+	// Window is the case window, and Base the baseline before it: what was done in the
+	// case window is no habit. Both end no later than AsOf.
+	Window, Base Span
+	// Covered is the coverage of the rule's history window (of the baseline, if the rule
+	// has none). Cold: too little for absence to mean anything.
+	Covered  Covered
+	Coverage Span // the window that Covered is about
+	Cold     bool
+	Baseline *Baseline
+	// Related are the events of the case window by the same session, key, principal or
+	// address, in order of time, with the alert's event among them.
+	Related []*Event
+	Chain   []Link
+	Claims  []Claim // of step F
+
+	relatedQuery Query
+	ties         map[string]string // by event id
+	asked        map[question]*asked
+}
+
+type question struct {
+	kql      string
+	from, to int64
+	limit    int
+}
+
+type asked struct {
+	events []*Event
+	query  Query
+}
+
+const maxRelated = 20_000
+
+// open reads what every step needs.
+func open(ctx context.Context, in Input) (*Case, error) {
+	found, err := in.Events.Find(ctx, in.Alert.Time, in.Alert.Event)
+	if err != nil {
+		if errors.Is(err, store.ErrNotFound) {
+			return nil, fmt.Errorf("the event of the alert is not stored (it may be older than what is kept): %w", err)
+		}
+		return nil, fmt.Errorf("read the alert's event: %w", err)
+	}
+	c := &Case{Input: in, Event: newEvent(found), ties: map[string]string{}, asked: map[question]*asked{}}
+	t, w := c.Event.Time, in.Weights
+	if in.AsOf.Before(t) {
+		return nil, fmt.Errorf("the report is for %s, before the event at %s", in.AsOf.Format(time.RFC3339), t.Format(time.RFC3339))
+	}
+	c.Window = Span{t.Add(-w.Duration("case_before")), c.until(t.Add(w.Duration("case_after")))}
+	// Sums are by full hours: the hour in which the case window begins belongs to both.
+	c.Base = Span{t.Add(-w.Duration("baseline")).Truncate(time.Hour), c.Window.From.Truncate(time.Hour)}
+	history := in.Alert.History
+	if history <= 0 {
+		history = w.Duration("baseline")
+	}
+	c.Coverage = Span{t.Add(-history), t}
+	if c.Covered, err = in.Coverage.Covered(ctx, c.Event.Owner, c.Event.Region, c.Coverage.From, c.Coverage.To); err != nil {
+		return nil, fmt.Errorf("read the coverage: %w", err)
+	}
+	c.Cold = c.Covered.Share < w.Number("cold_below")
+	if c.Baseline, err = newBaseline(ctx, c); err != nil {
+		return nil, err
+	}
+	c.Related, c.relatedQuery, err = c.query(ctx, c.relatedKQL(), c.Window, maxRelated)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(c.Related, func(e *Event) bool { return e.ID == c.Event.ID }) {
+		c.Related = append(c.Related, c.Event)
+		slices.SortStableFunc(c.Related, compareEvents)
+	}
+	for _, e := range c.Related {
+		c.ties[e.ID] = c.tie(e)
+	}
+	return c, nil
+}
+
+// until returns t, or the time to which the store is read if that is earlier.
+func (c *Case) until(t time.Time) time.Time {
+	if end := c.AsOf.Add(time.Nanosecond); end.Before(t) {
+		return end
+	}
+	return t
+}
+
+// relatedKQL asks for what the same principal, key or address did.
+func (c *Case) relatedKQL() string {
+	e := c.Event
+	return strings.Join(slices.DeleteFunc([]string{
+		is("debut.principal", e.Principal),
+		is("aws.cloudtrail.user_identity.access_key_id", e.Credential),
+		c.addressKQL(),
+	}, func(s string) bool { return s == "" }), " or ")
+}
+
+func (c *Case) addressKQL() string {
+	if !c.Event.IP.IsValid() {
+		return ""
+	}
+	return is("source.address", c.Event.Address)
+}
+
+// is returns a KQL clause, or "" if there is no value.
+func is(field string, values ...string) string {
+	values = unique(values)
+	switch len(values) {
+	case 0:
+		return ""
+	case 1:
+		return field + ": " + quote(values[0])
+	}
+	for i, v := range values {
+		values[i] = quote(v)
+	}
+	return field + ": (" + strings.Join(values, " or ") + ")"
+}
+
+// all joins clauses that must all hold; empty ones are left out. A clause that has
+// alternatives outside of brackets brings its own.
+func all(clauses ...string) string { return strings.Join(unique(clauses), " and ") }
+
+// quote makes a KQL phrase of a text: no wildcard in it acts.
+func quote(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(s) + `"`
+}
+
+// tie returns how an event is tied to the alert's.
+func (c *Case) tie(e *Event) string {
+	x := c.Event
+	switch {
+	case e.ID == x.ID:
+		return TieThis
+	case e.UserID != "" && e.UserID == x.UserID && !e.Created.IsZero() && e.Created.Equal(x.Created),
+		e.Credential != "" && e.Credential == x.Credential && strings.HasPrefix(e.Credential, "ASIA"):
+		return TieSession
+	case e.Credential != "" && e.Credential == x.Credential:
+		return TieKey
+	case e.Principal != "" && e.Principal == x.Principal:
+		return TiePrincipal
+	case e.IP.IsValid() && e.IP == x.IP:
+		return TieAddress
+	}
+	return TieOther
+}
+
+// Tie returns how an event is tied to the alert's: "other" if it is not.
+func (c *Case) Tie(e *Event) string {
+	if t, ok := c.ties[e.ID]; ok {
+		return t
+	}
+	return c.tie(e)
+}
+
+// Tied says it in words, such as "by the same session".
+func (c *Case) Tied(e *Event) string {
+	switch t := c.Tie(e); t {
+	case TieThis:
+		return "itself"
+	case TieOther:
+		return "by " + shortPrincipal(e.Principal)
+	default:
+		return "by the same " + t
+	}
+}
+
+// Own returns the related events by the same session, key or principal: not those that
+// only share the address.
+func (c *Case) Own() []*Event {
+	return keep(c.Related, func(e *Event) bool { return c.Tie(e) != TieAddress })
+}
+
+// Before and After return the events of a list before and after the alert's.
+func (c *Case) Before(list []*Event) []*Event {
+	return keep(list, func(e *Event) bool { return e.ID != c.Event.ID && compareEvents(e, c.Event) < 0 })
+}
+
+// After returns the events of a list that came after the alert's.
+func (c *Case) After(list []*Event) []*Event {
+	return keep(list, func(e *Event) bool { return e.ID != c.Event.ID && compareEvents(e, c.Event) > 0 })
+}
+
+func keep(list []*Event, f func(*Event) bool) (out []*Event) {
+	for _, e := range list {
+		if f(e) {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// query asks the store for the latest events that match, at most limit, in order of
+// time. A question is asked once.
+func (c *Case) query(ctx context.Context, text string, window Span, limit int) ([]*Event, Query, error) {
+	window.To = c.until(window.To)
+	key := question{text, window.From.UnixNano(), window.To.UnixNano(), limit}
+	if a, ok := c.asked[key]; ok {
+		return a.events, a.query, nil
+	}
+	q := Query{Text: text, Window: window}
+	a := &asked{query: q}
+	if text != "" && window.From.Before(window.To) {
+		n, err := kql.Parse(text)
+		if err != nil {
+			return nil, q, fmt.Errorf("the query %s: %w", text, err)
+		}
+		match, diags := kql.Compile(n, c.Catalogue)
+		if match == nil {
+			return nil, q, fmt.Errorf("the query %s: %w", text, diags)
+		}
+		scan := store.Scan{From: window.From, To: window.To, Match: match, Descending: true, Limit: limit + 1}
+		for s, err := range c.Events.Scan(ctx, scan) {
+			if err != nil {
+				return nil, q, fmt.Errorf("search the events: %w", err)
+			}
+			a.events = append(a.events, newEvent(s))
+		}
+		if len(a.events) > limit {
+			a.events, q.Truncated = a.events[:limit], true
+		}
+		slices.Reverse(a.events)
+		slices.SortStableFunc(a.events, compareEvents)
+	}
+	q.Rows = len(a.events)
+	a.query = q
+	c.asked[key] = a
+	return a.events, q, nil
+}
+
+// Ours reports whether an account belongs to the organisation: it is configured, or its
+// trail is stored.
+func (c *Case) Ours(account string) bool {
+	return account == c.Event.Owner || slices.Contains(c.Settings.Accounts, account) || c.Baseline.Accounts[account]
+}
+
+// SendCommand reports whether the case is about a command of Systems Manager.
+func (c *Case) SendCommand() bool { return c.Event.Is("ssm", "SendCommand") }
+
+// onlyCommands is what steps about a command say of other alerts.
+func onlyCommands(c *Case) string {
+	if c.SendCommand() {
+		return ""
+	}
+	return "the alert is not about a command of Systems Manager"
+}
+
+// shortPrincipal is the end of an ARN that people know a principal by.
+func shortPrincipal(p string) string {
+	if p == "" {
+		return "somebody unknown"
+	}
+	if i := strings.LastIndex(p, ":"); i >= 0 && i+1 < len(p) && strings.HasPrefix(p, "arn:") {
+		return p[i+1:]
+	}
+	return p
+}

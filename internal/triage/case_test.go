@@ -1,0 +1,92 @@
+package triage
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the reports that are expected")
+
+// TestCases runs testdata/cases/*.toml: the report is the one in the .json of the same
+// name, whatever the order of the records and however often each is there.
+func TestCases(t *testing.T) {
+	t.Parallel()
+	files, _ := filepath.Glob("testdata/cases/*.toml")
+	if len(files) == 0 {
+		t.Fatal("no cases")
+	}
+	for _, file := range files {
+		for name, f := range load(t, file) {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				records := f.records(t)
+				got := reportOf(t, f, records)
+				golden := filepath.Join("testdata/cases", name+".json")
+				if *update {
+					if err := os.WriteFile(golden, got, 0o644); err != nil {
+						t.Fatal(err)
+					}
+				}
+				want, err := os.ReadFile(golden)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(string(got), "\n")); diff != "" {
+					t.Errorf("the report differs (-want +got); go test ./internal/triage -update writes it:\n%s", diff)
+				}
+				r := rand.New(rand.NewPCG(1, uint64(len(records))))
+				for range 3 {
+					more := slices.Concat(records, records[:r.IntN(len(records)+1)])
+					first := more[0]
+					r.Shuffle(len(more), func(i, j int) { more[i], more[j] = more[j], more[i] })
+					// The alert's record is the first: it stands there once more.
+					if other := reportOf(t, f, append([][]byte{first}, more...)); !bytes.Equal(other, got) {
+						t.Fatalf("another order, or copies, change the report:\n%s", cmp.Diff(string(got), string(other)))
+					}
+				}
+			})
+		}
+	}
+}
+
+func reportOf(t *testing.T, f *fixture, records [][]byte) []byte {
+	t.Helper()
+	r, err := Run(t.Context(), f.input(t, records))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkSum(t, r)
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(text, '\n')
+}
+
+// checkSum adds the score up as a reader would.
+func checkSum(t *testing.T, r *Report) {
+	t.Helper()
+	n := 0
+	for _, l := range r.Sum {
+		n += l.Points
+	}
+	if n = min(max(n, 0), 100); n != r.Score {
+		t.Errorf("the sum gives %d, the report says %d", n, r.Score)
+	}
+	for i := range r.Steps {
+		for _, f := range r.Steps[i].Findings {
+			if len(f.Events) == 0 {
+				t.Errorf("%s.%s cites nothing", r.Steps[i].ID, f.Key)
+			}
+		}
+	}
+}

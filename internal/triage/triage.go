@@ -1,0 +1,124 @@
+package triage
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+)
+
+// Steps returns the steps in order.
+func Steps() []*Step {
+	return []*Step{
+		dataQuality(),
+		outcome(),
+	}
+}
+
+// Run investigates an alert. The report is a pure function of the input: the same
+// events, in whatever order they came and however often, give the same bytes. An error
+// says that there is no report at all; a step that fails says so in the report.
+func Run(ctx context.Context, in Input) (*Report, error) {
+	if in.Weights == nil || in.Events == nil || in.Sums == nil || in.Coverage == nil || in.Catalogue == nil {
+		return nil, errors.New("triage: weights, events, sums, coverage and catalogue are needed")
+	}
+	c, err := open(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	r := &Report{
+		Schema: Schema, AlertID: in.Alert.ID, Rule: in.Alert.Rule, EventID: c.Event.ID, Time: c.Event.Time, Cold: c.Cold,
+		AsOf: in.AsOf.UTC(), Version: len(in.Previous) + 1, Versions: slices.Clone(in.Previous), Live: in.Live.Looks(),
+	}
+	var evidence []*Event
+	for _, s := range Steps() {
+		a := &Asking{ctx: ctx, c: c, step: s, cited: map[string]bool{}}
+		if why := s.applies(c); why != "" {
+			r.Steps = append(r.Steps, Answer{ID: s.ID, Question: s.Question, Status: NotApplicable, Answer: why})
+			continue
+		}
+		s.Run(c, a)
+		r.Steps = append(r.Steps, a.answer())
+		evidence = append(evidence, a.events...)
+		if err := ctx.Err(); err != nil {
+			return nil, err //nolint:wrapcheck // the caller cancelled
+		}
+	}
+	c.judge(r)
+	r.Chain, r.Claims = c.Chain, c.Claims
+	c.unknowns(r)
+	c.timeline(r, evidence)
+	c.entities(r, evidence)
+	c.propose(r)
+	c.ask(r)
+	c.summarise(r)
+	r.complete()
+	return r, nil
+}
+
+func (s *Step) applies(c *Case) string {
+	if s.Applies == nil {
+		return ""
+	}
+	return s.Applies(c)
+}
+
+// unknowns gathers what the steps do not know, the most valuable first: that of the
+// heaviest step.
+func (c *Case) unknowns(r *Report) {
+	weights := map[string]int{}
+	for _, s := range Steps() {
+		weights[s.ID] = s.Weight
+	}
+	for i := range r.Steps {
+		r.Unknowns = append(r.Unknowns, r.Steps[i].Unknowns...)
+	}
+	slices.SortStableFunc(r.Unknowns, func(a, b Unknown) int { return weights[b.Step] - weights[a.Step] })
+}
+
+// complete makes empty lists of those that are nil: a reader of the JSON finds every
+// list.
+func (r *Report) complete() {
+	fill(&r.Categories)
+	fill(&r.Claims)
+	fill(&r.Chain)
+	fill(&r.Timeline)
+	fill(&r.Unknowns)
+	fill(&r.NextQuestions)
+	fill(&r.ProposedActions)
+	fill(&r.Versions)
+	for i := range r.Steps {
+		a := &r.Steps[i]
+		fill(&a.Findings)
+		fill(&a.Evidence)
+		fill(&a.Queries)
+		fill(&a.Caveats)
+	}
+	for i := range r.Claims {
+		fill(&r.Claims[i].Proof)
+	}
+	e := &r.Entities
+	for _, list := range []*[]string{&e.Principals, &e.Credentials, &e.IPs, &e.Instances, &e.Documents, &e.Commands, &e.Buckets} {
+		fill(list)
+	}
+}
+
+func fill[T any](list *[]T) {
+	if *list == nil {
+		*list = []T{}
+	}
+}
+
+// ask writes the questions that a person should put next: what is unknown, then what
+// only people know.
+func (c *Case) ask(r *Report) {
+	for _, u := range r.Unknowns {
+		if q := strings.TrimSpace(u.Remedy); q != "" {
+			r.NextQuestions = append(r.NextQuestions, q)
+		}
+	}
+	if r.Verdict != LikelyBenign {
+		r.NextQuestions = append(r.NextQuestions, "Ask the owner of "+shortPrincipal(c.Event.Principal)+", on another channel, whether he did this and why.")
+	}
+	r.NextQuestions = unique(r.NextQuestions)
+}
