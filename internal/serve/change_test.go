@@ -2,6 +2,7 @@ package serve_test
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/debutsec/debut/detect"
 	"github.com/debutsec/debut/ecs"
+	"github.com/debutsec/debut/internal/pipeline"
 	"github.com/debutsec/debut/internal/serve"
 	"github.com/debutsec/debut/internal/store"
 	"github.com/debutsec/debut/query"
@@ -250,5 +252,40 @@ func TestBackfillAddsWhatIsMissing(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"new first arn:aws:iam::111122223333:user/cy"}, w.notices); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A backfill that finds what had been withdrawn raises it again, and tells nobody.
+func TestBackfillTellsNobody(t *testing.T) {
+	t.Parallel()
+	cat := ecs.NewCatalogue()
+	w := newWorld(t, cat, []serve.Rule{firstTime(t, cat, "one", "SendCommand")})
+	w.opt.Start = base.Add(time.Hour)
+	at := base.Add(2 * time.Hour)
+	record := happened(1, at, "ana", "SendCommand")
+	run(t, w, func(e *serve.Engine) {
+		send(t, e, "a", record)
+		send(t, e, "late", happened(2, base, "ana", "SendCommand")) // she was known before the start
+		if diff := cmp.Diff([]string{"ana 2026-03-01 14:00:00 withdrawn"}, listed(t, w.db)); diff != "" {
+			t.Error(diff)
+		}
+		w.notices = nil
+		r, err := e.Backfill(t.Context(), serve.Backfill{
+			From: base.Add(time.Hour), To: base.Add(24 * time.Hour), By: "kim",
+			Objects: func(yield func(pipeline.Object, error) bool) { // without what came late
+				yield(pipeline.Object{Name: "one", Open: func() (io.ReadCloser, error) {
+					return io.NopCloser(strings.NewReader(record)), nil
+				}}, nil)
+			},
+		})
+		if err != nil || r.Counts["added"] != 1 {
+			t.Errorf("the run says %+v: %v", r, err)
+		}
+	})
+	if diff := cmp.Diff([]string{"ana 2026-03-01 14:00:00"}, listed(t, w.db)); diff != "" {
+		t.Error(diff)
+	}
+	if len(w.notices) > 0 {
+		t.Errorf("told: %v", w.notices)
 	}
 }

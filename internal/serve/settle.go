@@ -235,7 +235,11 @@ func (a *applier) describe(p *pending, index int, s *detect.Signal, account, reg
 	case p.isNew:
 	case p.Withdrawn:
 		p.Withdrawn, p.JoinedInto = false, ""
-		p.Changed(a.now, "stands again: late events gave its ground back")
+		why := "late events gave its ground back"
+		if a.work.manual {
+			why = "a backfill found it"
+		}
+		p.Changed(a.now, "stands again: "+why)
 		p.tell = "new"
 	case p.UUID != m.UUID:
 		p.Changed(a.now, "moved: an earlier event came late, of "+m.Time.Format(time.RFC3339))
@@ -330,7 +334,7 @@ func (a *applier) tell(p *pending, document []byte) error {
 		kind = "new" // it was over max_signals, and late events made room
 	}
 	switch {
-	case kind == "", p.BuildingBlock, p.Manual, a.work.quiet, p.Provisional,
+	case kind == "", p.BuildingBlock, p.Manual, a.work.manual, a.work.quiet, p.Provisional,
 		kind == "new" && p.Withheld, kind == "withdrawn" && p.isNew:
 		return nil
 	}
