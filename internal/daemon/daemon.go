@@ -52,7 +52,7 @@ type Daemon struct {
 	sources   []*running
 	rules     *ruleState
 	silences  silences
-	work      sync.WaitGroup  // backfills
+	work      sync.WaitGroup  // backfills and reloads
 	ctx       context.Context //nolint:containedctx // of Run, for what requests begin and outlives them
 	reloading sync.Mutex
 }

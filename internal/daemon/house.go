@@ -244,7 +244,7 @@ func (d *Daemon) Backfill(ctx context.Context, r api.BackfillRequest) (string, e
 		}
 		b.Objects = objects
 	}
-	started := make(chan string, 1)
+	started := make(chan string, 1) // one of both comes, whether the request is still there or not
 	b.Started = func(run *store.Run) { started <- run.ID }
 	failed := make(chan error, 1)
 	d.work.Go(func() {

@@ -148,8 +148,14 @@ func (d *Daemon) Rules() []api.RuleStatus {
 	return slices.Clone(d.rules.get().list)
 }
 
-// Reload implements server.Daemon: rules, exceptions and silences are read again.
+// Reload implements server.Daemon: rules, exceptions and silences are read again. It
+// also ends when Run does, which waits for it.
 func (d *Daemon) Reload(ctx context.Context, by string) (api.ReloadReport, error) {
+	d.work.Add(1)
+	defer d.work.Done()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(d.ctx, stop)() //nolint:contextcheck // of Run, on purpose
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
 	var report api.ReloadReport

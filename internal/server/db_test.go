@@ -103,7 +103,8 @@ type daemon struct {
 	searched  api.EventQuery
 	failAfter int
 	pad       int
-	wait      func() // before the second event
+	wait      func()                      // before the second event
+	asked     func(context.Context) error // by a reload or a backfill; nil: nothing
 }
 
 func (d *daemon) Status() api.Status {
@@ -126,12 +127,18 @@ func (d *daemon) Rules() []api.RuleStatus {
 	}
 }
 
-func (d *daemon) Reload(context.Context, string) (api.ReloadReport, error) {
+func (d *daemon) Reload(ctx context.Context, _ string) (api.ReloadReport, error) {
 	d.reloads++
+	if d.asked != nil {
+		return api.ReloadReport{}, d.asked(ctx)
+	}
 	return api.ReloadReport{Running: 1, Added: []string{"rule-a"}, Diagnostics: []api.Diagnostic{{Severity: "warning", Code: "unknown-rule", Message: "m"}}}, d.err
 }
 
-func (d *daemon) Backfill(_ context.Context, r api.BackfillRequest) (string, error) {
+func (d *daemon) Backfill(ctx context.Context, r api.BackfillRequest) (string, error) {
+	if d.asked != nil {
+		return "0123456789abcdef", d.asked(ctx)
+	}
 	if len(r.Rules) > 0 && r.Rules[0] == "nothing" {
 		return "", fmt.Errorf("%w: no rule has the id or name %q", store.ErrInvalid, r.Rules[0])
 	}

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -570,6 +571,52 @@ func TestWork(t *testing.T) {
 	d.err = errors.New("secret detail")
 	c.fails(c.do("GET", api.Prefix+"/search", ""), api.Internal, "the server's log")
 	c.fails(c.do("POST", api.Prefix+"/rules/reload", ""), api.Internal, "the server's log")
+}
+
+// A client that hangs up breaks off nothing that it has begun, and the audit log has it.
+func TestHangUp(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ target, body, action string }{
+		{"/rules/reload", "", "rules.reload"},
+		{"/backfills", `{"from":"2026-01-01T00:00:00Z","to":"2026-01-02T00:00:00Z"}`, "backfill.start"},
+		{"/exceptions", `{"name":"n","rule_ids":["rule-a"],"entries":[{"field":"user.name","type":"match","values":["ana"]}]}`, "exception.put"},
+	} {
+		t.Run(tc.action, func(t *testing.T) {
+			t.Parallel()
+			s, db, d := setup(t, nil)
+			token := putToken(t, db, server.RoleAdmin)
+			ctx, hangUp := context.WithCancel(t.Context())
+			defer hangUp()
+			asked := false
+			d.asked = func(ctx context.Context) error {
+				asked = true
+				hangUp()
+				return ctx.Err()
+			}
+			r := httptest.NewRequestWithContext(ctx, http.MethodPost, "http://127.0.0.1:7780"+api.Prefix+tc.target, strings.NewReader(tc.body))
+			r.Header.Set("Authorization", "Bearer "+token)
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, r)
+			if !asked || w.Code/100 != 2 {
+				t.Errorf("asked: %v; %d %s", asked, w.Code, w.Body)
+			}
+			var actions []string
+			if err := db.View(t.Context(), func(tx store.Tx) error {
+				for e, err := range store.AuditBy(tx, time.Time{}, time.Time{}) {
+					if err != nil {
+						return err
+					}
+					actions = append(actions, e.Action)
+				}
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Contains(actions, tc.action) {
+				t.Errorf("the audit log has %v, not %s", actions, tc.action)
+			}
+		})
+	}
 }
 
 // What needs the daemon is unavailable without, and says so.

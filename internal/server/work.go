@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -28,7 +29,8 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 		return unavailable("a reload")
 	}
 	who := identity(r.Context())
-	report, err := s.o.Daemon.Reload(r.Context(), who.By)
+	// Who asked may hang up: a reload is not broken off for that.
+	report, err := s.o.Daemon.Reload(context.WithoutCancel(r.Context()), who.By)
 	if err != nil {
 		return err
 	}
@@ -42,11 +44,12 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 	return reply(w, http.StatusOK, report)
 }
 
-// audit writes down something that is not a record of the store.
+// audit writes down something that is not a record of the store. It was done, whether
+// or not who asked is still there.
 func (s *Server) audit(r *http.Request, e store.Entry) error {
 	who := identity(r.Context())
 	e.Time, e.By, e.From = s.o.Now().UTC(), who.By, who.From
-	return s.o.DB.Update(r.Context(), func(tx store.Tx) error { return store.AddEntry(tx, &e) })
+	return s.o.DB.Update(context.WithoutCancel(r.Context()), func(tx store.Tx) error { return store.AddEntry(tx, &e) })
 }
 
 func (s *Server) listRuns(w http.ResponseWriter, r *http.Request) error {
@@ -115,7 +118,8 @@ func (s *Server) backfill(w http.ResponseWriter, r *http.Request) error {
 		return invalid("rules names %d; 1,000 at most", len(b.Rules))
 	}
 	b.By = identity(r.Context()).By
-	id, err := s.o.Backfill.Backfill(r.Context(), b)
+	// Who asked may hang up: the run begins all the same, and is written down.
+	id, err := s.o.Backfill.Backfill(context.WithoutCancel(r.Context()), b)
 	if err != nil {
 		return err
 	}
