@@ -6,13 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
 	"github.com/debutsec/debut/detect"
 	"github.com/debutsec/debut/ecs"
 	"github.com/debutsec/debut/internal/store"
+	"github.com/debutsec/debut/rule"
 )
 
 // An applier folds chunks in one transaction: hits into findings, findings into
@@ -54,10 +54,15 @@ func (a *applier) run() error {
 			h.Ref.Log = uint32(i + 1) // 0 is a hit that was stored
 			hits = append(hits, h)
 		}
+		lowest := int64(maxTime)
 		for j := range c.records {
+			lowest = min(lowest, c.records[j].Time)
 			if t := c.records[j].Time; t > a.e.watermark.Load() && t <= c.meta.Ingested.UnixNano()+int64(a.e.opt.MaxFuture) {
 				a.e.watermark.Store(t)
 			}
+		}
+		if a.work.counts {
+			a.e.late.came(a.now, lowest)
 		}
 	}
 	a.e.stats.hits.Add(int64(len(hits)))
@@ -67,14 +72,17 @@ func (a *applier) run() error {
 	if err != nil {
 		return err
 	}
+	if err := a.recall(groups); err != nil {
+		return err
+	}
 	if a.work.counts {
 		// Before the alerts: their coverage counts what came with them.
 		if err := a.count(); err != nil {
 			return err
 		}
 	}
-	for _, g := range groups {
-		if err := a.group(g); err != nil {
+	for i := range groups {
+		if err := a.group(&groups[i]); err != nil {
 			return err
 		}
 	}
@@ -100,6 +108,10 @@ type group struct {
 	index int // of the rule
 	hits  []detect.Hit
 	old   []store.Finding
+
+	// Of a threshold: the time that the hits reach over, and what was forgotten of it.
+	from, to int64
+	recalled []detect.Hit
 }
 
 // remembered sorts hits by group and reads what is remembered of each.
@@ -131,16 +143,16 @@ func (a *applier) remembered(hits []detect.Hit) ([]group, error) {
 
 // group gives the hits of a batch to their detector, with all that it remembers of the
 // group as far as the hits can reach, and keeps what comes out.
-func (a *applier) group(g group) error {
-	rule, hits, old := a.set.engine.Rules[g.index], g.hits, g.old
+func (a *applier) group(g *group) error {
+	r, hits, old := a.set.engine.Rules[g.index], g.hits, g.old
 	refs := make(map[refKey]detect.Ref, len(hits))
 	for i := range hits {
 		refs[refKey{hits[i].ID, hits[i].Content}] = hits[i].Ref
 	}
 	var err error
 	var input []detect.Hit
-	if rule.Type == "threshold" {
-		if old, input, err = a.window(rule, old, hits); err != nil {
+	if r.Type == rule.Threshold {
+		if input, err = a.window(g); err != nil {
 			return err
 		}
 	} else {
@@ -154,7 +166,7 @@ func (a *applier) group(g group) error {
 		slices.SortFunc(input, func(x, y detect.Hit) int { return x.Compare(&y) })
 	}
 	var found []store.Finding
-	rule.Reduce(func(yield func(*detect.Hit) bool) {
+	r.Reduce(func(yield func(*detect.Hit) bool) {
 		for i := range input {
 			if !yield(&input[i]) {
 				return
@@ -164,60 +176,33 @@ func (a *applier) group(g group) error {
 		h.Ref = refs[refKey{h.ID, h.Content}]
 		found = append(found, store.Finding{Hit: h})
 	})
+	switch {
+	case r.Type == rule.Threshold:
+		found = stand(old, found, input)
+	case r.Folds():
+		recur(old, found)
+	}
 	return a.change(g.index, old, found)
+}
+
+// recur keeps what is known of the episode before the first that is remembered, when it
+// has been forgotten itself.
+func recur(old, found []store.Finding) {
+	if len(old) == 0 || !old[0].Recurs {
+		return
+	}
+	for i := range found {
+		f := &found[i]
+		if f.Time <= old[0].Time && f.Last >= old[0].Time && old[0].Previous < f.Time {
+			f.Recurs, f.Previous = true, max(f.Previous, old[0].Previous)
+			return
+		}
+	}
 }
 
 type refKey struct {
 	id      ecs.ID
 	content uint64
-}
-
-// keepHits is how much longer than they reach hits are kept for late ones.
-const keepHits = 24 * time.Hour
-
-// window returns the kept hits of a threshold's group as far as new ones can reach,
-// and the findings that they make up.
-func (a *applier) window(rule *detect.Rule, old []store.Finding, hits []detect.Hit) ([]store.Finding, []detect.Hit, error) {
-	for i := range hits {
-		if err := store.PutHit(a.tx, &hits[i]); err != nil {
-			return nil, nil, err
-		}
-	}
-	reach := int64(rule.Reach())
-	from, to := minus(hits[0].Time, reach), plus(hits[len(hits)-1].Time, reach)
-	// A finding that the span touches is looked at whole, and so may touch others.
-	for moved := true; moved; {
-		moved = false
-		for i := range old {
-			f := &old[i]
-			if f.Time > to || f.Last < from {
-				continue
-			}
-			if lo := minus(f.Time, reach); lo < from {
-				from, moved = lo, true
-			}
-			if hi := plus(f.Last, reach); hi > to {
-				to, moved = hi, true
-			}
-		}
-	}
-	old = slices.DeleteFunc(old, func(f store.Finding) bool { return f.Time > to || f.Last < from })
-	input, err := store.HitsOf(a.tx, hits[0].Rule, hits[0].Group, from, to)
-	return old, input, err
-}
-
-func minus(t, d int64) int64 {
-	if t < math.MinInt64+d {
-		return math.MinInt64
-	}
-	return t - d
-}
-
-func plus(t, d int64) int64 {
-	if t > math.MaxInt64-d {
-		return math.MaxInt64
-	}
-	return t + d
 }
 
 // change writes how the findings of a group differ from those before, and passes on

@@ -231,6 +231,7 @@ type world struct {
 	events  *events.Store
 	opt     serve.Options
 	notices []string
+	lost    time.Time // what is before is not in the event store
 }
 
 func newWorld(t testing.TB, cat *ecs.Catalogue, list []serve.Rule) *world {
@@ -294,6 +295,9 @@ func (w *world) openEvents() {
 		w.t.Fatal(err)
 	}
 	w.opt.Events = w.events
+	if !w.lost.IsZero() {
+		w.opt.Events = lost{w.events, w.lost}
+	}
 }
 
 func (w *world) closeEvents() {

@@ -8,7 +8,6 @@ import (
 	"hash/maphash"
 	"time"
 
-	"github.com/debutsec/debut/detect"
 	"github.com/debutsec/debut/internal/store"
 	"github.com/debutsec/debut/query"
 )
@@ -323,100 +322,5 @@ func (e *Engine) Release(ctx context.Context) error {
 			e.provisional.Store(false)
 		}
 		return err
-	})
-}
-
-// Expire forgets what no detector can need any more: hits out of reach, findings older
-// than keep, and the memory of versions of rules that were retired. It works in small
-// transactions beside the commits.
-func (e *Engine) Expire(ctx context.Context, keep time.Duration) error {
-	var gone []int32
-	if err := e.opt.DB.View(ctx, func(tx store.Tx) error {
-		for k, err := range store.RuleVersions(tx, "") {
-			if err != nil {
-				return err
-			}
-			if k.Retired {
-				gone = append(gone, k.Number)
-			}
-		}
-		return nil
-	}); err != nil {
-		return err
-	}
-	set := e.rules.Load()
-	watermark := e.watermark.Load()
-	for i, number := range append(set.number, gone...) {
-		hitsBefore, findingsBefore := int64(maxTime), int64(maxTime)
-		if i < len(set.number) {
-			if watermark == 0 {
-				continue
-			}
-			r := set.engine.Rules[i]
-			hitsBefore = minus(minus(watermark, 2*int64(r.Reach())), int64(keepHits))
-			findingsBefore = minTime
-			if keep > 0 {
-				findingsBefore = minus(minus(watermark, int64(keep)), int64(r.Reach()))
-			}
-		}
-		if err := e.forget(ctx, number, hitsBefore, findingsBefore); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-const maxTime = 1<<63 - 1
-
-// forget deletes what ends before, a thousand at a time.
-func (e *Engine) forget(ctx context.Context, number int32, hitsBefore, findingsBefore int64) error {
-	var hits []detect.Hit
-	var findings []store.Finding
-	drop := func() error {
-		err := e.opt.DB.Update(ctx, func(tx store.Tx) error {
-			for i := range hits {
-				if err := store.DeleteHit(tx, &hits[i]); err != nil {
-					return err
-				}
-			}
-			for i := range findings {
-				if err := store.DeleteFinding(tx, &findings[i]); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		hits, findings = hits[:0], findings[:0]
-		return err
-	}
-	const batch = 1000
-	return e.opt.DB.View(ctx, func(tx store.Tx) error {
-		for h, err := range store.AllHits(tx, number) {
-			if err != nil {
-				return err
-			}
-			if h.Time < hitsBefore {
-				if hits = append(hits, h); len(hits) == batch {
-					if err := drop(); err != nil {
-						return err
-					}
-				}
-			}
-		}
-		if findingsBefore > minTime {
-			for f, err := range store.AllFindings(tx, number) {
-				if err != nil {
-					return err
-				}
-				if f.Last < findingsBefore {
-					if findings = append(findings, *f); len(findings) == batch {
-						if err := drop(); err != nil {
-							return err
-						}
-					}
-				}
-			}
-		}
-		return drop()
 	})
 }

@@ -96,6 +96,7 @@ type Engine struct {
 	reload    sync.Mutex
 	running   atomic.Bool
 
+	late          lateness
 	provisional   atomic.Bool
 	watermark     atomic.Int64 // latest event time that was not ahead of its arrival; 0: none
 	foldedNow     atomic.Int64 // what the committer has, for whoever asks

@@ -39,12 +39,13 @@ func entries(t *rapid.T) []entry {
 }
 
 // Whatever the order of the records, how they are spread over objects and how often
-// each comes, and wherever the machine loses power: the alerts are those of a scan.
+// each comes, whenever hits are forgotten, and wherever the machine loses power: the
+// alerts are those of a scan.
 func TestAlertsAreThoseOfAScan(t *testing.T) {
 	t.Parallel()
 	cat := ecs.NewCatalogue()
 	list := inputs(t, cat)
-	crashes, alerts := 0, 0
+	crashes, alerts, expired := 0, 0, 0
 	rapid.Check(t, func(rt *rapid.T) {
 		var records []string
 		for _, e := range entries(rt) {
@@ -82,7 +83,17 @@ func TestAlertsAreThoseOfAScan(t *testing.T) {
 			w.db.mu.Unlock()
 			ok := true
 			err := w.session(func(e *serve.Engine) {
-				for _, o := range deliver(t, e, names[:n], texts[:n]) {
+				early := n
+				if rapid.Bool().Draw(rt, "expires") {
+					early = rapid.IntRange(0, n).Draw(rt, "before")
+				}
+				for _, o := range deliver(t, e, names[:early], texts[:early]) {
+					ok = ok && o.Err == nil
+				}
+				if early < n {
+					expired += w.expire(rt, e)
+				}
+				for _, o := range deliver(t, e, names[early:n], texts[early:n]) {
 					ok = ok && o.Err == nil
 				}
 			})
@@ -108,9 +119,41 @@ func TestAlertsAreThoseOfAScan(t *testing.T) {
 			rt.Fatalf("(-scan +serve):\n%s", diff)
 		}
 	})
-	if crashes == 0 || alerts == 0 {
-		t.Errorf("%d crashes, %d alerts: the test proves little", crashes, alerts)
+	if crashes == 0 || alerts == 0 || expired == 0 {
+		t.Errorf("%d crashes, %d alerts, %d hits forgotten: the test proves little", crashes, alerts, expired)
 	}
+}
+
+// expire makes an engine forget all that it may, and the log become segments, perhaps.
+// It returns how many hits were forgotten.
+func (w *world) expire(rt *rapid.T, e *serve.Engine) int {
+	before := w.hits()
+	if rapid.Bool().Draw(rt, "compacts") {
+		if err := w.events.Compact(w.t.Context()); err != nil {
+			rt.Fatal(err)
+		}
+	}
+	e.Calm()
+	if err := e.Expire(w.t.Context(), 0); err != nil && !errors.Is(err, errCrash) {
+		rt.Fatal(err)
+	}
+	return before - w.hits()
+}
+
+// hits counts the hits that are kept.
+func (w *world) hits() (n int) {
+	if err := w.db.View(w.t.Context(), func(tx store.Tx) error {
+		for _, err := range tx.Range(store.Hits, nil, nil) {
+			if err != nil {
+				return err
+			}
+			n++
+		}
+		return nil
+	}); err != nil {
+		w.t.Fatal(err)
+	}
+	return n
 }
 
 // distinct counts the events of records.

@@ -73,6 +73,9 @@ type Scan struct {
 	// Descending yields the latest first.
 	Descending bool
 	Limit      int // 0: all
+	// Copies yields the unequal copies of an event that match, each, the one that
+	// speaks first.
+	Copies bool
 	// Damaged, if not nil, is told of segments and parts of the log that cannot be
 	// read; the rest is yielded.
 	Damaged func(name string, err error)

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"fmt"
 	"iter"
+	"math"
 
 	"github.com/debutsec/debut/detect"
 	"github.com/debutsec/debut/ecs"
@@ -200,6 +202,25 @@ func PutHit(tx Tx, h *detect.Hit) error {
 
 // DeleteHit forgets it.
 func DeleteHit(tx Tx, h *detect.Hit) error { return tx.Delete(Hits, hitKey(h)) }
+
+// HitsForgotten is the time, in nanoseconds, before which hits of a version of a rule
+// were forgotten; math.MinInt64: none were.
+func HitsForgotten(tx Tx, rule int32) (int64, error) {
+	before := int64(math.MinInt64)
+	_, err := Fact(tx, factForgotten(rule), &before)
+	return before, err
+}
+
+// PutHitsForgotten notes it, in the transaction that forgets them; math.MinInt64: the
+// version is gone, and so is the note.
+func PutHitsForgotten(tx Tx, rule int32, before int64) error {
+	if before == math.MinInt64 {
+		return tx.Delete(Meta, []byte(factForgotten(rule)))
+	}
+	return PutFact(tx, factForgotten(rule), before)
+}
+
+func factForgotten(rule int32) string { return fmt.Sprintf("forgotten/%d", rule) }
 
 // HitsOf returns the kept hits of a group with from ≤ time ≤ to, in the order of
 // [detect.Hit.Compare].

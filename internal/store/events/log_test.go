@@ -131,5 +131,10 @@ func TestUnequalCopies(t *testing.T) {
 			t.Errorf("order %v: %q, before %q", order, got, first)
 		}
 		first = got[0]
+		for _, falling := range []bool{false, true} {
+			if got := scanned(t, s, store.Scan{Copies: true, Descending: falling}); len(got) != 3 || got[0] != first {
+				t.Errorf("order %v: copies are %q", order, got)
+			}
+		}
 	}
 }

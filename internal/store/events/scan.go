@@ -20,7 +20,7 @@ func (s *Store) Scan(ctx context.Context, q store.Scan) iter.Seq2[*store.Stored,
 	return func(yield func(*store.Stored, error) bool) {
 		r := s.newReader(ctx, q)
 		defer r.release()
-		m := newMerger(r.parts(), q.Descending, false)
+		m := newMerger(r.parts(), q.Descending, q.Copies)
 		defer func() { _ = m.close() }() // only read from
 		maker := newEventMaker(s.opt.Catalogue, s.opt.Enricher)
 		var e entry
