@@ -147,6 +147,31 @@ func TestReloadOfTheSameMeaning(t *testing.T) {
 	}
 }
 
+// A version that was not there for a while has missed something: it is rebuilt.
+func TestRuleThatWasAway(t *testing.T) {
+	t.Parallel()
+	cat := ecs.NewCatalogue()
+	other := firstTime(t, cat, "other", "StartSession")
+	other.Rule.ID = "other"
+	both := []serve.Rule{firstTime(t, cat, "one", "SendCommand"), other}
+	w := newWorld(t, cat, both)
+	now := base
+	w.opt.Now = func() time.Time { return now }
+	run(t, w, func(e *serve.Engine) { send(t, e, "a", happened(1, base, "ana", "SendCommand")) })
+	w.opt.Rules = both[1:]
+	run(t, w, func(e *serve.Engine) {
+		send(t, e, "b", happened(2, base.Add(time.Minute), "bo", "SendCommand"))
+		now = base.Add(time.Hour)
+		if n, err := e.Reload(t.Context(), both); err != nil || n != 1 {
+			t.Errorf("%d rebuilt: %v", n, err)
+		}
+		send(t, e, "c", happened(3, base.Add(2*time.Hour), "bo", "SendCommand"))
+	})
+	if diff := cmp.Diff([]string{"ana 2026-03-01 12:00:00"}, listed(t, w.db)); diff != "" {
+		t.Error(diff) // bo is known
+	}
+}
+
 func TestProvisionalAlertsAreToldWhenTheyStand(t *testing.T) {
 	t.Parallel()
 	cat := ecs.NewCatalogue()

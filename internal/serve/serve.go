@@ -141,11 +141,15 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if err := e.replay(ctx); err != nil {
 		return nil, err
 	}
-	// Nothing runs yet, so the versions that are missing can be made here.
 	if len(missing) > 0 {
-		if err := e.rebuild(ctx, o.Rules, missing, func(f func() error) error { return f() }); err != nil {
-			return nil, err
-		}
+		// Nothing runs yet, so the versions that are missing can be made here.
+		err = e.rebuild(ctx, o.Rules, missing, func(f func() error) error { return f() })
+	} else {
+		// A version that is not among the rules learns nothing from now on.
+		err = e.swap(ctx, o.Rules, set)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return e, nil
 }
