@@ -48,19 +48,29 @@ func Load(fsys fs.FS, paths ...string) (*Set, error) {
 // is always read. What is wrong inside files is in the Diagnostics of the Set;
 // the error is for paths that cannot be opened.
 func LoadSources(sources ...Source) (*Set, error) {
+	files, skipped, err := LoadFiles(sources...)
+	if err != nil {
+		return nil, err
+	}
+	s := NewSet(files...)
+	s.Skipped = skipped
+	return s, nil
+}
+
+// LoadFiles reads the files at the sources as [LoadSources] does, for a caller who
+// combines them. The files are the caller's; skipped is as in a Set.
+func LoadFiles(sources ...Source) (files []*File, skipped []string, err error) {
 	l := loader{seen: make(map[string]bool)}
 	for _, s := range sources {
 		if s.Name == "" {
 			s.Name = s.Path
 		}
 		if err := l.source(s); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	l.valueLists()
-	s := NewSet(l.files...)
-	s.Skipped = l.skipped
-	return s, nil
+	return l.files, l.skipped, nil
 }
 
 type loader struct {
