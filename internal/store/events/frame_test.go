@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"github.com/debutsec/debut/ecs"
@@ -41,7 +42,7 @@ func TestFrameRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(f, got); diff != "" {
+		if diff := cmp.Diff(f, got, cmpopts.EquateEmpty()); diff != "" {
 			t.Fatal(diff)
 		}
 	})
