@@ -50,6 +50,7 @@ type Writer struct {
 	at   []int // index in the schema of each of columns
 
 	batch [][]parquet.Value // by index in the schema; rows not yet handed on
+	usual []parquet.Value   // of each column; a batch that is short of rows ends in it
 	rows  int               // in batch
 	text  []byte            // of the batch's values
 	most  int               // rows of a group
@@ -71,7 +72,7 @@ func NewWriter(w io.Writer, cols *Columns, places string) *Writer {
 	out := &summer{w: w}
 	options := []parquet.WriterOption{
 		s,
-		parquet.Compression(codec),
+		parquet.Compression(codec{}),
 		parquet.PageBufferSize(pageBytes),
 		parquet.DictionaryMaxBytes(4 << 20),
 		parquet.DataPageStatistics(false),
@@ -97,6 +98,7 @@ func NewWriter(w io.Writer, cols *Columns, places string) *Writer {
 	pw := &Writer{cols: cols, out: out, w: parquet.NewGenericWriter[any](out, options...), most: groupRows, unplaced: places == "", last: &Row{}}
 	pw.by = pw.w.ColumnWriters()
 	pw.batch = make([][]parquet.Value, len(pw.by))
+	pw.usual = make([]parquet.Value, len(pw.by))
 	index := func(name string) int {
 		leaf, ok := s.Lookup(name)
 		if !ok {
@@ -110,6 +112,13 @@ func NewWriter(w io.Writer, cols *Columns, places string) *Writer {
 	for i := range columns {
 		pw.at = append(pw.at, index(columns[i].name))
 	}
+	for i := range pw.usual {
+		pw.usual[i] = parquet.NullValue().Level(0, 0, i)
+	}
+	for _, i := range []int{o.nanos, o.inexact} {
+		pw.usual[i] = parquet.Int32Value(0).Level(0, 0, i)
+	}
+	pw.usual[o.kind] = parquet.ByteArrayValue([]byte(kindRecord)).Level(0, 0, o.kind)
 	return pw
 }
 
@@ -134,7 +143,7 @@ func (w *Writer) Write(r *Row) (err error) {
 		return err
 	}
 	w.fields(r)
-	w.rows++
+	w.rows++ // columns without a value of this row have their usual one
 	w.group.rows++
 	w.group.raw += int64(len(r.Raw))
 	if w.rows == batchRows || w.group.rows >= w.most || w.group.raw >= groupRaw {
@@ -153,16 +162,13 @@ func (w *Writer) Write(r *Row) (err error) {
 
 // raw writes the record itself at once: it is large and its memory not ours.
 func (w *Writer) raw(r *Row) error {
-	text, other := r.Raw, parquet.NullValue().Level(0, 0, w.own.bytes)
+	text := r.Raw
 	if !utf8.Valid(r.Raw) { // what is no text cannot stand in a column of text
-		text, other = nil, parquet.ByteArrayValue(r.Raw).Level(0, 1, w.own.bytes)
+		text = nil
+		w.put(w.own.bytes, parquet.ByteArrayValue(w.keep(string(r.Raw))).Level(0, 1, w.own.bytes))
 	}
 	one := [1]parquet.Value{parquet.ByteArrayValue(text).Level(0, 0, w.own.raw)}
 	if _, err := w.by[w.own.raw].WriteRowValues(one[:]); err != nil {
-		return fmt.Errorf("write a record: %w", err)
-	}
-	one[0] = other
-	if _, err := w.by[w.own.bytes].WriteRowValues(one[:]); err != nil {
 		return fmt.Errorf("write a record: %w", err)
 	}
 	return nil
@@ -171,41 +177,38 @@ func (w *Writer) raw(r *Row) error {
 func (w *Writer) fields(r *Row) {
 	micros, nanos := floorDiv(r.Time, 1000)
 	w.put(w.own.time, parquet.Int64Value(micros).Level(0, 0, w.own.time))
-	w.put(w.own.nanos, parquet.Int32Value(int32(nanos)).Level(0, 0, w.own.nanos))
-	w.put(w.own.id, parquet.FixedLenByteArrayValue(w.keep(string(r.ID[:]))).Level(0, 0, w.own.id))
-	kind := kindRecord
-	if r.Kind == store.KindDocument {
-		kind = kindDocument
+	if nanos != 0 {
+		w.put(w.own.nanos, parquet.Int32Value(int32(nanos)).Level(0, 0, w.own.nanos))
 	}
-	w.put(w.own.kind, parquet.ByteArrayValue([]byte(kind)).Level(0, 0, w.own.kind))
-	if r.Ingested == 0 {
-		w.put(w.own.ingested, parquet.NullValue().Level(0, 0, w.own.ingested))
-	} else {
+	w.put(w.own.id, parquet.FixedLenByteArrayValue(w.keep(string(r.ID[:]))).Level(0, 0, w.own.id))
+	if r.Kind == store.KindDocument {
+		w.put(w.own.kind, parquet.ByteArrayValue([]byte(kindDocument)).Level(0, 0, w.own.kind))
+	}
+	if r.Ingested != 0 {
 		micros, _ := floorDiv(r.Ingested, 1000)
 		w.put(w.own.ingested, parquet.Int64Value(micros).Level(0, 1, w.own.ingested))
 	}
 	inexact := int32(0)
 	unplaced := w.unplaced && r.Kind == store.KindRecord
 	for i, f := range w.cols.fields {
-		var values []string
-		if !unplaced || !columns[i].place {
-			values = r.Event.Values(f)
+		if unplaced && columns[i].place {
+			continue
 		}
+		values := r.Event.Values(f)
 		if len(values) == 0 {
-			w.put(w.at[i], parquet.NullValue().Level(0, 0, w.at[i]))
 			continue
 		}
 		v, exact := w.value(columns[i].shape, values)
-		definition := 1
-		if v.IsNull() {
-			definition = 0
-		}
 		if !exact {
 			inexact |= 1 << i
 		}
-		w.put(w.at[i], v.Level(0, definition, w.at[i]))
+		if !v.IsNull() {
+			w.put(w.at[i], v.Level(0, 1, w.at[i]))
+		}
 	}
-	w.put(w.own.inexact, parquet.Int32Value(inexact).Level(0, 0, w.own.inexact))
+	if inexact != 0 {
+		w.put(w.own.inexact, parquet.Int32Value(inexact).Level(0, 0, w.own.inexact))
+	}
 }
 
 // value returns what stands in a column for the values of its field, and whether that
@@ -237,19 +240,30 @@ func (w *Writer) value(s shape, values []string) (v parquet.Value, exact bool) {
 // keep copies a text that the batch needs until it is written.
 func (w *Writer) keep(s string) []byte {
 	if cap(w.text)-len(w.text) < len(s) {
-		w.text = make([]byte, 0, max(64<<10, len(s))) // what is in use stays where it is
+		w.text = make([]byte, 0, max(256<<10, len(s))) // what is in use stays where it is
 	}
 	start := len(w.text)
 	w.text = append(w.text, s...)
 	return w.text[start:len(w.text):len(w.text)]
 }
 
-func (w *Writer) put(column int, v parquet.Value) { w.batch[column] = append(w.batch[column], v) }
+// put sets the value of the row that is written. The rows before without one get the
+// usual value.
+func (w *Writer) put(column int, v parquet.Value) {
+	b := w.batch[column]
+	for len(b) < w.rows {
+		b = append(b, w.usual[column])
+	}
+	w.batch[column] = append(b, v)
+}
 
 func (w *Writer) flushBatch() error {
 	for i, values := range w.batch {
-		if len(values) == 0 {
+		if i == w.own.raw {
 			continue
+		}
+		for len(values) < w.rows {
+			values = append(values, w.usual[i])
 		}
 		if _, err := w.by[i].WriteRowValues(values); err != nil {
 			return fmt.Errorf("write a column: %w", err)
