@@ -46,6 +46,9 @@ func (s *Store) Stats() Stats {
 		st.SegmentRows += g.Rows
 		st.SegmentBytes += g.Bytes
 		st.SegmentRaw += g.Raw
+		if g.Rollup != nil {
+			st.RollupBytes += g.Rollup.Bytes
+		}
 		first, last = min(first, g.Min.UnixNano()), max(last, g.Max.UnixNano())
 	}
 	s.log.mu.Lock()
@@ -192,6 +195,9 @@ func (s *Store) checkSegment(ctx context.Context, g *segment, c *Checked) error 
 		if err := s.checkRecord(maker, &e); err != nil {
 			c.note(g.path, fmt.Errorf("row %d: %w", rows, err))
 		}
+	}
+	if err := s.checkRollups(g); err != nil {
+		c.note(s.rollupPath(g), err)
 	}
 	if c.Rows += rows; rows != g.Rows {
 		c.note(g.path, fmt.Errorf("%w: %d rows can be read, of %d", store.ErrDamaged, rows, g.Rows))

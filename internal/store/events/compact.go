@@ -101,7 +101,7 @@ func (s *Store) writeSegments(ctx context.Context, in stream, from, to int64) (m
 			out.abandon()
 		}
 		for _, g := range made {
-			s.remove(g.path)
+			s.remove(g.path, s.rollupPath(g))
 		}
 	}()
 	finish := func() error {
@@ -145,7 +145,7 @@ func (s *Store) writeSegments(ctx context.Context, in stream, from, to int64) (m
 		return made, err
 	}
 	if len(made) > 0 {
-		err = s.opt.disk.SyncDir(s.segs.dir)
+		err = cmp.Or(s.opt.disk.SyncDir(s.segs.dir), s.opt.disk.SyncDir(s.segs.rollups))
 	}
 	return made, err
 }
@@ -157,6 +157,7 @@ type segmentWriter struct {
 	file file
 	buf  *buffered
 	w    *parquet.Writer
+	sums *rollupFile
 	day  int64 // of the last row
 }
 
@@ -173,6 +174,10 @@ func (s *Store) newSegment() (*segmentWriter, error) {
 	}
 	w := &segmentWriter{s: s, g: g, file: f, buf: &buffered{w: f}}
 	w.w = parquet.NewWriter(w.buf, s.columns, s.opt.Places)
+	if w.sums, err = s.newRollups(s.rollupPath(g) + tmpSuffix); err != nil {
+		w.abandon()
+		return nil, err
+	}
 	return w, nil
 }
 
@@ -192,6 +197,9 @@ func (w *segmentWriter) write(maker *eventMaker, e *entry) error {
 		ev = noEvent{}
 	}
 	w.day = dayOf(e.Time)
+	if err := w.sums.sums.add(ev, e.Time); err != nil {
+		return fmt.Errorf("write the sums of %s: %w", w.g.path, err)
+	}
 	row := parquet.Row{Record: e.Record, Ingested: e.ingested, Event: ev}
 	if err := w.w.Write(&row); err != nil {
 		return fmt.Errorf("write %s: %w", w.g.path, err)
@@ -211,12 +219,14 @@ func (w *segmentWriter) finish(from, to int64) (*segment, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", w.g.path, err)
 	}
-	f := w.file
+	f, g, rollups := w.file, w.g, w.s.rollupPath(w.g)
 	w.file = nil
-	if err := cmp.Or(f.Close(), w.s.opt.disk.Rename(w.g.path+tmpSuffix, w.g.path)); err != nil {
-		return nil, fmt.Errorf("write %s: %w", w.g.path, err)
+	if g.Rollup, err = w.sums.finish(); err != nil {
+		return nil, errors.Join(fmt.Errorf("write %s: %w", rollups, err), f.Close())
 	}
-	g := w.g
+	if err := cmp.Or(f.Close(), w.s.opt.disk.Rename(g.path+tmpSuffix, g.path), w.s.opt.disk.Rename(rollups+tmpSuffix, rollups)); err != nil {
+		return nil, fmt.Errorf("write %s: %w", g.path, err)
+	}
 	g.Rows, g.Min, g.Max = info.Rows, time.Unix(0, info.Min).UTC(), time.Unix(0, info.Max).UTC()
 	g.Bytes, g.Raw, g.Sums = info.Bytes, info.Raw, info.Sums
 	g.From, g.To = from, to
@@ -227,7 +237,11 @@ func (w *segmentWriter) abandon() {
 	if w.file != nil {
 		_ = w.file.Close() // it is removed
 	}
-	w.s.remove(w.g.path + tmpSuffix)
+	if w.sums != nil {
+		_ = w.sums.close()
+	}
+	rollups := w.s.rollupPath(w.g)
+	w.s.remove(w.g.path+tmpSuffix, w.g.path, rollups+tmpSuffix, rollups)
 }
 
 // buffered collects small writes.

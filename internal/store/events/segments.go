@@ -41,6 +41,15 @@ type listing struct {
 	From int64        `json:"from"`
 	To   int64        `json:"to"`
 	Sums parquet.Sums `json:"sums"`
+	// Rollup is the file with the sums by hour, which has the same name in another
+	// folder; nil: there is none.
+	Rollup *rollupListing `json:"rollup,omitzero"`
+}
+
+type rollupListing struct {
+	Rows  int64        `json:"rows"`
+	Bytes int64        `json:"bytes"`
+	Sums  parquet.Sums `json:"sums"`
 }
 
 // A segment is a Parquet file in use.
@@ -53,13 +62,18 @@ type segment struct {
 	damaged bool // something in it cannot be read: it is not merged
 }
 
+// rollupPath is the file of a segment's rollups. They are not among the segments: other
+// programs read those all at once.
+func (s *Store) rollupPath(g *segment) string { return filepath.Join(s.segs.rollups, g.File) }
+
 func (g *segment) key() []byte { return binary.BigEndian.AppendUint64(nil, g.id) }
 
 // segmentSet is the segments of a store.
 type segmentSet struct {
-	dir  string
-	list []*segment // by id
-	next uint64     // id
+	dir     string
+	rollups string     // folder of their sums
+	list    []*segment // by id
+	next    uint64     // id
 	// compacted is the log offset up to which everything is in them.
 	compacted int64
 }
@@ -79,9 +93,9 @@ func readCompacted(tx store.Tx) (offset int64, err error) {
 // openSegments reads which segments there are.
 func (s *Store) openSegments() error {
 	dir := filepath.Join(s.opt.Dir, "segments")
-	s.segs = segmentSet{dir: dir, next: 1}
+	s.segs = segmentSet{dir: dir, rollups: filepath.Join(s.opt.Dir, "rollups"), next: 1}
 	if !s.opt.ReadOnly {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+		if err := errors.Join(os.MkdirAll(dir, 0o700), os.MkdirAll(s.segs.rollups, 0o700)); err != nil {
 			return fmt.Errorf("make the folder of segments: %w", err)
 		}
 	}
@@ -127,26 +141,37 @@ func (s *Store) openSegments() error {
 // removeLeftovers removes the files of segments that were never listed: a crash left
 // them.
 func (s *Store) removeLeftovers() error {
-	entries, err := os.ReadDir(s.segs.dir)
-	if err != nil {
-		return fmt.Errorf("read the folder of segments: %w", err)
-	}
 	removed := 0
+	for _, dir := range []string{s.segs.dir, s.segs.rollups} {
+		n, err := s.removeUnlisted(dir)
+		if err != nil {
+			return err
+		}
+		removed += n
+	}
+	if removed > 0 {
+		s.slog.Info("segments that were not finished are removed; their events are in the log", "folder", s.segs.dir, "files", removed)
+	}
+	return nil
+}
+
+func (s *Store) removeUnlisted(dir string) (removed int, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return 0, fmt.Errorf("read the folder of segments: %w", err)
+	}
 	for _, e := range entries {
 		name := e.Name()
 		ours := strings.HasSuffix(name, segmentSuffix) || strings.HasSuffix(name, segmentSuffix+tmpSuffix)
 		if !ours || slices.ContainsFunc(s.segs.list, func(g *segment) bool { return g.File == name }) {
 			continue
 		}
-		if err := s.opt.disk.Remove(filepath.Join(s.segs.dir, name)); err != nil {
-			return fmt.Errorf("remove what a crash left: %w", err)
+		if err := s.opt.disk.Remove(filepath.Join(dir, name)); err != nil {
+			return removed, fmt.Errorf("remove what a crash left: %w", err)
 		}
 		removed++
 	}
-	if removed > 0 {
-		s.slog.Info("segments that were not finished are removed; their events are in the log", "folder", s.segs.dir, "files", removed)
-	}
-	return nil
+	return removed, nil
 }
 
 const (
@@ -184,7 +209,7 @@ func (s *Store) snapshot() *snapshot {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for _, g := range snap.segments {
-			s.letGo(&g.held, g.path)
+			s.letGo(&g.held, g.path, s.rollupPath(g))
 		}
 		for _, p := range snap.log {
 			s.letGo(&p.held, p.path)
@@ -195,23 +220,25 @@ func (s *Store) snapshot() *snapshot {
 
 // letGo ends a use of a file, and removes it if that was the last and it is not part
 // of the store any more. s.mu is held.
-func (s *Store) letGo(h *held, path string) {
+func (s *Store) letGo(h *held, paths ...string) {
 	if h.users--; h.users == 0 && h.gone {
-		s.remove(path)
+		s.remove(paths...)
 	}
 }
 
 // retire removes a file from the disk as soon as nobody reads it. s.mu is held.
-func (s *Store) retire(h *held, path string) {
+func (s *Store) retire(h *held, paths ...string) {
 	h.gone = true
 	if h.users == 0 {
-		s.remove(path)
+		s.remove(paths...)
 	}
 }
 
-func (s *Store) remove(path string) {
-	if err := s.opt.disk.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.slog.Warn("a file that is not needed any more cannot be removed; it takes room until the store is opened again", "file", path, "error", err)
+func (s *Store) remove(paths ...string) {
+	for _, path := range paths {
+		if err := s.opt.disk.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.slog.Warn("a file that is not needed any more cannot be removed; it takes room until the store is opened again", "file", path, "error", err)
+		}
 	}
 }
 
@@ -249,7 +276,7 @@ func (s *Store) commit(ctx context.Context, add, drop []*segment, compacted int6
 	s.segs.list = slices.DeleteFunc(append(s.segs.list, add...), func(g *segment) bool { return slices.Contains(drop, g) })
 	s.segs.compacted = compacted
 	for _, g := range drop {
-		s.retire(&g.held, g.path)
+		s.retire(&g.held, g.path, s.rollupPath(g))
 	}
 	return nil
 }

@@ -22,8 +22,9 @@ import (
 
 // Options say where the events are and how they are read.
 type Options struct {
-	// Dir is the data folder. The log is in Dir/log, segments in Dir/segments. Only
-	// one process may have it open: whoever opens DB sees to that.
+	// Dir is the data folder. The log is in Dir/log, segments in Dir/segments, their
+	// sums by hour in Dir/rollups. Only one process may have it open: whoever opens DB
+	// sees to that.
 	Dir string
 	DB  store.DB // lists the segments
 	// Catalogue is that of the queries to come; nil: a new one.
