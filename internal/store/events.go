@@ -30,6 +30,11 @@ type Events interface {
 	Scan(ctx context.Context, q Scan) iter.Seq2[*Stored, error]
 	// Find returns one event by its time and ID, or ErrNotFound.
 	Find(ctx context.Context, t time.Time, id ecs.ID) (*Stored, error)
+	// Rollups yields how often what was done, by hour, of every event that Scan would
+	// yield and of each once, whether it is in a segment or in the log only. Rows with
+	// equal [RollupKey] come in no order and more than once: whoever reads them adds
+	// them up. A row is valid until the next; its texts are the reader's to keep.
+	Rollups(ctx context.Context, q RollupQuery) iter.Seq2[*Rollup, error]
 	Close() error
 }
 
@@ -88,4 +93,54 @@ type Stored struct {
 	Event ecs.Event
 	// Ingested is when the record arrived here; zero if that is not known.
 	Ingested time.Time
+}
+
+// A RollupKey is what events have in common that are counted together. A field that an
+// event does not have is empty; of several values the first counts. Texts are cut at
+// 1,024 bytes.
+type RollupKey struct {
+	Hour      time.Time // begin of the full hour, UTC
+	Account   string    // cloud.account.id
+	Region    string    // cloud.region
+	Principal string    // debut.principal
+	Provider  string    // event.provider, such as ssm.amazonaws.com
+	Action    string    // event.action
+	Outcome   string    // event.outcome
+	// Network is the /24 of the source address, of IPv6 its /48; of a call by a service
+	// the service's name.
+	Network string
+	// Agent is the name of the parsed user agent (user_agent.name), or, where that says
+	// nothing, the first 128 bytes of the user agent.
+	Agent string
+}
+
+// A Rollup is how often something was done within one hour.
+type Rollup struct {
+	RollupKey
+
+	Count       int64
+	First, Last time.Time // of the events, UTC
+}
+
+// A RollupQuery says which rollups to yield: those of full hours with From ≤ Hour < To
+// whose fields are equal to those that are not empty here.
+type RollupQuery struct {
+	From, To  time.Time // zero: no bound
+	Account   string
+	Region    string
+	Principal string
+	Provider  string
+	Action    string
+	Network   string
+	// Damaged, if not nil, is told of segments and parts of the log that cannot be
+	// read; the rest is counted.
+	Damaged func(name string, err error)
+}
+
+// Wants reports whether a rollup with that key is asked for.
+func (q *RollupQuery) Wants(k *RollupKey) bool {
+	is := func(want, have string) bool { return want == "" || want == have }
+	return !k.Hour.Before(q.From) && (q.To.IsZero() || k.Hour.Before(q.To)) &&
+		is(q.Principal, k.Principal) && is(q.Account, k.Account) && is(q.Region, k.Region) &&
+		is(q.Action, k.Action) && is(q.Provider, k.Provider) && is(q.Network, k.Network)
 }

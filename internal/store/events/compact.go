@@ -48,7 +48,10 @@ func (s *Store) Compact(ctx context.Context) error {
 		}
 	}
 	s.dropLog()
-	return s.mergeSmall(ctx)
+	if err := s.mergeSmall(ctx); err != nil {
+		return err
+	}
+	return s.makeRollups(ctx)
 }
 
 // sealOld ends the log file that is written to if its first frame is old enough.
@@ -82,16 +85,25 @@ func (s *Store) compactFile(ctx context.Context, f *logFile) error {
 	}
 	m := newMerger([]part{{minTime, func() (stream, error) { return in, nil }}}, false, true)
 	defer func() { _ = m.close() }() // only read from
-	made, err := s.writeSegments(ctx, m, from, f.end)
+	count := newCounter(s.segmentsBut(nil), p.min, p.max+1, s.hurtSegment)
+	defer count.known.close()
+	made, err := s.writeSegments(ctx, m, count, from, f.end)
 	if err != nil {
 		return err
 	}
 	return s.commit(ctx, made, nil, f.end)
 }
 
+// segmentsBut returns the segments, by id, without some.
+func (s *Store) segmentsBut(some []*segment) []*segment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(s.segs.list), func(g *segment) bool { return slices.Contains(some, g) })
+}
+
 // writeSegments writes a stream to as many segments as it takes. They are durable, and
 // not listed yet.
-func (s *Store) writeSegments(ctx context.Context, in stream, from, to int64) (made []*segment, err error) {
+func (s *Store) writeSegments(ctx context.Context, in stream, count *counter, from, to int64) (made []*segment, err error) {
 	var out *segmentWriter
 	defer func() {
 		if err == nil {
@@ -137,7 +149,7 @@ func (s *Store) writeSegments(ctx context.Context, in stream, from, to int64) (m
 				return made, err
 			}
 		}
-		if err := out.write(maker, &e); err != nil {
+		if err := out.write(maker, count, &e); err != nil {
 			return made, err
 		}
 	}
@@ -191,14 +203,16 @@ type noEvent struct{ ecs.Event }
 
 func (noEvent) Values(*ecs.Field) []string { return nil }
 
-func (w *segmentWriter) write(maker *eventMaker, e *entry) error {
+func (w *segmentWriter) write(maker *eventMaker, count *counter, e *entry) error {
 	ev, err := maker.make(e)
 	if err != nil {
 		ev = noEvent{}
 	}
 	w.day = dayOf(e.Time)
-	if err := w.sums.sums.add(ev, e.Time); err != nil {
-		return fmt.Errorf("write the sums of %s: %w", w.g.path, err)
+	if elsewhere, first := count.next(e); first {
+		if err := w.sums.sums.add(ev, e.Time, elsewhere); err != nil {
+			return fmt.Errorf("write the sums of %s: %w", w.g.path, err)
+		}
 	}
 	row := parquet.Row{Record: e.Record, Ingested: e.ingested, Event: ev}
 	if err := w.w.Write(&row); err != nil {
@@ -303,8 +317,10 @@ func (s *Store) mergeable() []*segment {
 func (s *Store) merge(ctx context.Context, some []*segment) error {
 	parts := make([]part, 0, len(some))
 	from, to := some[0].From, some[0].To
+	first, last := int64(maxTime-1), int64(minTime)
 	for _, g := range some {
 		from, to = min(from, g.From), max(to, g.To)
+		first, last = min(first, g.Min.UnixNano()), max(last, g.Max.UnixNano())
 		parts = append(parts, part{g.Min.UnixNano(), func() (stream, error) {
 			r := &segmentReader{from: minTime, to: maxTime, damaged: func(err error) error {
 				s.hurtSegment(g, err)
@@ -315,7 +331,9 @@ func (s *Store) merge(ctx context.Context, some []*segment) error {
 	}
 	m := newMerger(parts, false, true)
 	defer func() { _ = m.close() }() // only read from
-	made, err := s.writeSegments(ctx, m, from, to)
+	count := newCounter(s.segmentsBut(some), first, last+1, s.hurtSegment)
+	defer count.known.close()
+	made, err := s.writeSegments(ctx, m, count, from, to)
 	if errors.Is(err, store.ErrDamaged) && slices.ContainsFunc(some, s.isDamaged) {
 		return nil // told, and the damaged one is left alone from now on
 	}

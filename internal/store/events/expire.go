@@ -11,7 +11,8 @@ type Retention struct {
 	// Age is how long events are kept, counted from their own time. Whole segments are
 	// dropped: an event goes when the newest one of its segment may.
 	Age time.Duration
-	// Bytes is how much segments may take on the disk. The oldest go first.
+	// Bytes is how much segments may take on the disk, with the sums beside them. The
+	// oldest go first.
 	Bytes int64
 }
 
@@ -38,7 +39,7 @@ func (s *Store) Expire(ctx context.Context, now time.Time) ([]Dropped, error) {
 	slices.SortFunc(list, func(a, b *segment) int { return a.Max.Compare(b.Max) })
 	var total int64
 	for _, g := range list {
-		total += g.Bytes
+		total += g.room()
 	}
 	var drop []*segment
 	var out []Dropped
@@ -53,9 +54,9 @@ func (s *Store) Expire(ctx context.Context, now time.Time) ([]Dropped, error) {
 		default:
 			continue
 		}
-		total -= g.Bytes
+		total -= g.room()
 		drop = append(drop, g)
-		out = append(out, Dropped{g.File, g.Rows, g.Min, g.Max, g.Bytes, reason})
+		out = append(out, Dropped{g.File, g.Rows, g.Min, g.Max, g.room(), reason})
 	}
 	if len(drop) == 0 {
 		return nil, nil
@@ -67,4 +68,12 @@ func (s *Store) Expire(ctx context.Context, now time.Time) ([]Dropped, error) {
 		s.slog.Info("events are dropped as the retention says", "reason", d.Reason, "file", d.File, "events", d.Rows, "from", d.Min, "to", d.Max)
 	}
 	return out, nil
+}
+
+// room is how much a segment takes on the disk, in bytes.
+func (g *segment) room() int64 {
+	if g.Rollup == nil {
+		return g.Bytes
+	}
+	return g.Bytes + g.Rollup.Bytes
 }

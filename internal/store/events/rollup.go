@@ -1,10 +1,12 @@
 package events
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"net/netip"
 	"os"
@@ -17,103 +19,168 @@ import (
 	"github.com/debutsec/debut/internal/store/parquet"
 )
 
-// Rollups yields how often what was done in the hours of [from, to), which are full
-// hours. Rows that are equal up to their times and counts are to be added up: each
-// segment has its own, by hour. What is in the log only is counted too. An event whose
-// copies are in several files counts in each. A rollup is valid until the next.
-func (s *Store) Rollups(ctx context.Context, from, to time.Time) iter.Seq2[*parquet.Rollup, error] {
-	return func(yield func(*parquet.Rollup, error) bool) {
-		r := s.newReader(ctx, store.Scan{From: from, To: to})
+// Rollups implements [store.Events]. Of unequal copies of an event in one file the one
+// that Scan yields counts, of those in several files that in the oldest.
+func (s *Store) Rollups(ctx context.Context, q store.RollupQuery) iter.Seq2[*store.Rollup, error] {
+	return func(yield func(*store.Rollup, error) bool) {
+		q.From, q.To = nextHour(q.From), nextHour(q.To)
+		r := s.newReader(ctx, store.Scan{From: q.From, To: q.To, Damaged: q.Damaged})
 		defer r.release()
-		give := func(list []parquet.Rollup, err error) bool {
-			if err == nil {
-				err = ctx.Err()
-			}
-			if err != nil {
-				yield(nil, fmt.Errorf("read the sums by hour: %w", err))
-				return false
-			}
-			for i := range list {
-				if !yield(&list[i], nil) {
-					return false
-				}
-			}
-			return true
-		}
-		for _, g := range r.segments {
-			if g.Min.UnixNano() < r.to && g.Max.UnixNano() >= r.from && !give(r.rollups(g)) {
-				return
-			}
-		}
-		for _, p := range r.log {
-			if p.min < r.to && p.max >= r.from && !give(r.sum(part{p.min, func() (stream, error) { return r.openLog(p) }})) {
-				return
-			}
+		if err := r.rollups(&q, func(u *store.Rollup) bool { return yield(u, nil) }); err != nil {
+			yield(nil, fmt.Errorf("read the sums by hour: %w", err))
 		}
 	}
 }
 
-// rollups reads the rollups beside a segment. If there are none, or they are damaged or
-// of another mapping, they are made again from the segment.
-func (r *reader) rollups(g *segment) ([]parquet.Rollup, error) {
-	if g.Rollup != nil {
+// nextHour is the full hour that is not before a time.
+func nextHour(t time.Time) time.Time {
+	if full := t.Truncate(time.Hour); full.Before(t) {
+		return full.Add(time.Hour)
+	}
+	return t
+}
+
+// rollups calls do for what q wants, until it returns false.
+func (r *reader) rollups(q *store.RollupQuery, do func(*store.Rollup) bool) error {
+	for i, g := range r.segments {
+		if err := r.ctx.Err(); err != nil {
+			return err //nolint:wrapcheck // the caller's own
+		}
+		if g.Min.UnixNano() >= r.to || g.Max.UnixNano() < r.from {
+			continue
+		}
+		more, err := r.segmentRollups(i, q, do)
+		if err != nil || !more {
+			return err
+		}
+	}
+	var log []part
+	for _, p := range r.log {
+		if p.min < r.to && p.max >= r.from {
+			log = append(log, part{p.min, func() (stream, error) { return r.openLog(p) }})
+		}
+	}
+	if len(log) == 0 {
+		return nil
+	}
+	_, err := r.sum(log, r.segments, q, do)
+	return err
+}
+
+// segmentRollups reads the rollups beside a segment. If there are none, or they are
+// damaged or of another mapping, they are made again from the segment.
+func (r *reader) segmentRollups(at int, q *store.RollupQuery, do func(*store.Rollup) bool) (more bool, err error) {
+	g := r.segments[at]
+	file := r.store.rollupOf(g)
+	if file != nil {
 		path := r.store.rollupPath(g)
 		if err := r.changed(path); err != nil {
-			return nil, err
+			return false, err
 		}
-		list, err := readRollups(path, g, r.from, r.to)
+		begun := false
+		var more bool
+		var err error
+		r.buf, more, err = readRollups(path, file, q, r.buf, func(u *parquet.Rollup) bool {
+			begun = true
+			return slices.ContainsFunc(u.Elsewhere, r.has) || do(&u.Rollup)
+		})
 		if err == nil {
-			return list, nil
+			return more, nil
 		}
+		r.store.remakeRollups(g)
 		if !errors.Is(err, store.ErrFormat) {
 			r.damaged(path, err)
 		}
+		if begun {
+			return false, err // rows of it were given out
+		}
 	}
-	return r.sum(part{g.Min.UnixNano(), func() (stream, error) { return r.openSegment(g) }})
+	return r.sum([]part{{g.Min.UnixNano(), func() (stream, error) { return r.openSegment(g) }}}, r.segments[:at], q, do)
 }
 
-func readRollups(path string, g *segment, from, to int64) ([]parquet.Rollup, error) {
+// has reports whether a segment is one of the reader's.
+func (r *reader) has(id uint64) bool {
+	_, ok := slices.BinarySearchFunc(r.segments, id, func(g *segment, id uint64) int { return cmp.Compare(g.id, id) })
+	return ok
+}
+
+// readRollups reads a file of rollups into buf, which it returns for the next.
+func readRollups(path string, file *rollupListing, q *store.RollupQuery, buf []byte, do func(*parquet.Rollup) bool) (_ []byte, more bool, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // has operation and path
+		return buf, false, err //nolint:wrapcheck // has operation and path
 	}
-	defer func() { _ = f.Close() }()                                                                   // only read from
-	return parquet.ReadRollups(f, g.Rollup.Bytes, g.Rollup.Sums, time.Unix(0, from), time.Unix(0, to)) //nolint:wrapcheck // told with the path
+	defer func() { _ = f.Close() }() // only read from
+	if info, err := f.Stat(); err != nil || info.Size() != file.Bytes {
+		return buf, false, errors.Join(err, fmt.Errorf("%w: it has not its %d bytes", store.ErrDamaged, file.Bytes))
+	}
+	buf = slices.Grow(buf[:0], int(file.Bytes))[:file.Bytes]
+	if _, err := io.ReadFull(f, buf); err != nil {
+		return buf, false, err //nolint:wrapcheck // has operation and path
+	}
+	more, err = parquet.ReadRollups(buf, file.Sums, q, do)
+	return buf, more, err //nolint:wrapcheck // told with the path
 }
 
-// sum makes the rollups of a stream's events.
-func (r *reader) sum(p part) (out []parquet.Rollup, err error) {
-	m := newMerger([]part{p}, false, true)
+// sum makes the rollups of events that are in none of the older segments.
+func (r *reader) sum(parts []part, older []*segment, q *store.RollupQuery, do func(*store.Rollup) bool) (more bool, err error) {
+	m := newMerger(parts, false, false)
 	defer func() { _ = m.close() }() // only read from
+	known := newKeyFinder(older, r.from, r.to, r.store.hurtSegment)
+	defer known.close()
+	more = true
 	sums := newRoller(r.store.opt.Catalogue, func(list []parquet.Rollup) error {
-		out = append(out, list...)
+		for i := range list {
+			if u := &list[i].Rollup; more && q.Wants(&u.RollupKey) {
+				more = do(u)
+			}
+		}
 		return nil
 	})
 	var e entry
-	for {
+	var elsewhere []uint64
+	for more {
 		ok, err := m.next(&e)
 		if err == nil {
 			err = r.ctx.Err()
 		}
 		if err != nil {
-			return nil, err
+			return false, err
 		}
 		if !ok {
-			return out, sums.flush()
+			break
+		}
+		if elsewhere = known.find(e.Time, &e.ID, elsewhere[:0]); len(elsewhere) > 0 {
+			continue
 		}
 		ev, err := r.maker.make(&e)
 		if err != nil {
 			ev = noEvent{}
 		}
-		if err := sums.add(ev, e.Time); err != nil {
-			return nil, err
+		if err := sums.add(ev, e.Time, nil); err != nil {
+			return false, err
 		}
 	}
+	return more, sums.flush()
+}
+
+// rollupOf returns the file of a segment's rollups; nil: there is none.
+func (s *Store) rollupOf(g *segment) *rollupListing {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return g.Rollup
+}
+
+// remakeRollups has the next Compact make a segment's rollups again.
+func (s *Store) remakeRollups(g *segment) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g.remake = true
 }
 
 const (
-	// maxRollups is how many rollups of an hour are held in memory. Beyond, an hour has
-	// several rows for what is equal.
+	// maxRollups is how many rollups are held in memory. Beyond, a file has several rows
+	// for what is equal.
 	maxRollups = 100_000
 	// maxAgent is how much of a user agent without a class tells agents apart, and
 	// maxSummed how much of everything else.
@@ -121,43 +188,42 @@ const (
 	maxSummed = 1 << 10
 )
 
-// A roller sums events up that come in order of time.
+// A roller sums events up.
 type roller struct {
-	fields      [5]*ecs.Field // from the principal to the region
+	fields      [6]*ecs.Field // in the order of a key
 	address, ip *ecs.Field
 	agent, raw  *ecs.Field
 	out         func([]parquet.Rollup) error
 
-	hour     int64
 	list     []parquet.Rollup
-	index    map[string]int // in list, by the fields one behind the other
-	key      []byte
+	index    map[string]int    // in list, by the key
+	key      []byte            // hour, elsewhere and the fields, one behind the other
 	networks map[string]string // by address
+	texts    map[string]string // of list
 }
 
 func newRoller(cat *ecs.Catalogue, out func([]parquet.Rollup) error) *roller {
 	r := &roller{
 		address: cat.Resolve("source.address"), ip: cat.Resolve("source.ip"),
 		agent: cat.Resolve("user_agent.name"), raw: cat.Resolve("user_agent.original"),
-		out: out, index: map[string]int{}, networks: map[string]string{},
+		out: out, index: map[string]int{}, networks: map[string]string{}, texts: map[string]string{},
 	}
-	for i, name := range [...]string{"debut.principal", "event.provider", "event.action", "cloud.account.id", "cloud.region"} {
+	for i, name := range [...]string{"cloud.account.id", "cloud.region", "debut.principal", "event.provider", "event.action", "event.outcome"} {
 		r.fields[i] = cat.Resolve(name)
 	}
 	return r
 }
 
-// add counts an event.
-func (r *roller) add(ev ecs.Event, t int64) error {
+// add counts an event, which is in some older segments too.
+func (r *roller) add(ev ecs.Event, t int64, elsewhere []uint64) error {
 	const long = int64(time.Hour)
 	hour := t - ((t%long)+long)%long
-	if hour != r.hour || len(r.list) >= maxRollups {
-		if err := r.flush(); err != nil {
-			return err
-		}
-		r.hour = hour
+	r.key = binary.AppendVarint(r.key[:0], hour)
+	r.key = binary.AppendUvarint(r.key, uint64(len(elsewhere)))
+	for _, id := range elsewhere {
+		r.key = binary.AppendUvarint(r.key, id)
 	}
-	r.key = r.key[:0]
+	fields := len(r.key)
 	for _, f := range r.fields {
 		r.put(firstOf(ev, f), maxSummed)
 	}
@@ -169,12 +235,27 @@ func (r *roller) add(ev ecs.Event, t int64) error {
 	r.put(agent, maxAgent)
 	i, known := r.index[string(r.key)]
 	if !known {
+		if len(r.list) >= maxRollups {
+			if err := r.flush(); err != nil {
+				return err
+			}
+		}
 		i = len(r.list)
 		r.index[string(r.key)] = i
-		r.list = append(r.list, r.rollup(t))
+		u := r.rollup(r.key[fields:])
+		u.Hour, u.First = time.Unix(0, hour).UTC(), time.Unix(0, t).UTC()
+		u.Elsewhere = slices.Clone(elsewhere)
+		r.list = append(r.list, u)
 	}
-	r.list[i].Last = time.Unix(0, t).UTC()
-	r.list[i].Count++
+	u := &r.list[i]
+	at := time.Unix(0, t).UTC()
+	if at.Before(u.First) {
+		u.First = at
+	}
+	if at.After(u.Last) {
+		u.Last = at
+	}
+	u.Count++
 	return nil
 }
 
@@ -192,16 +273,25 @@ func (r *roller) put(s string, most int) {
 	r.key = append(r.key, s...)
 }
 
-// rollup makes a new rollup of the key.
-func (r *roller) rollup(t int64) parquet.Rollup {
-	u := parquet.Rollup{Hour: time.Unix(0, r.hour).UTC(), First: time.Unix(0, t).UTC()}
-	b := r.key
-	for _, dst := range [...]*string{&u.Principal, &u.Provider, &u.Action, &u.Account, &u.Region, &u.Network, &u.Agent} {
+// rollup makes a new rollup of the fields of a key.
+func (r *roller) rollup(b []byte) (u parquet.Rollup) {
+	for _, dst := range [...]*string{&u.Account, &u.Region, &u.Principal, &u.Provider, &u.Action, &u.Outcome, &u.Network, &u.Agent} {
 		n, k := binary.Uvarint(b)
-		*dst = strings.ToValidUTF8(string(b[k:k+int(n)]), "\ufffd")
+		*dst = r.text(b[k : k+int(n)])
 		b = b[k+int(n):]
 	}
 	return u
+}
+
+// text returns a text that many rollups have once.
+func (r *roller) text(b []byte) string {
+	if s, ok := r.texts[string(b)]; ok {
+		return s
+	}
+	s := string(b)
+	v := strings.ToValidUTF8(s, "\ufffd")
+	r.texts[s] = v
+	return v
 }
 
 // network returns the network of an event's address: /24, or /48 of IPv6. What is no
@@ -240,7 +330,7 @@ func networkOf(addr netip.Addr) string {
 	return p.String()
 }
 
-// flush hands the rollups of the hour on.
+// flush hands the rollups on.
 func (r *roller) flush() error {
 	if len(r.list) == 0 {
 		return nil
@@ -250,37 +340,35 @@ func (r *roller) flush() error {
 	clear(r.list)
 	r.list = r.list[:0]
 	clear(r.index)
+	clear(r.texts)
 	return err
 }
 
-// compareRollups puts like rows together.
+// compareRollups puts like rows together, those of a principal first.
 func compareRollups(a, b parquet.Rollup) int {
-	for _, c := range [...]int{
+	return cmp.Or(
 		strings.Compare(a.Principal, b.Principal), strings.Compare(a.Provider, b.Provider), strings.Compare(a.Action, b.Action),
-		strings.Compare(a.Account, b.Account), strings.Compare(a.Region, b.Region), strings.Compare(a.Network, b.Network),
-	} {
-		if c != 0 {
-			return c
-		}
-	}
-	return strings.Compare(a.Agent, b.Agent)
+		strings.Compare(a.Account, b.Account), strings.Compare(a.Region, b.Region), strings.Compare(a.Outcome, b.Outcome),
+		strings.Compare(a.Network, b.Network), strings.Compare(a.Agent, b.Agent), slices.Compare(a.Elsewhere, b.Elsewhere),
+		a.Hour.Compare(b.Hour),
+	)
 }
 
 // checkRollups checks the rollups beside a segment against the number of its events.
-func (s *Store) checkRollups(g *segment) error {
-	if g.Rollup == nil {
+func (s *Store) checkRollups(g *segment, events int64) error {
+	file := s.rollupOf(g)
+	if file == nil {
 		return nil
 	}
-	list, err := readRollups(s.rollupPath(g), g, minTime, maxTime)
-	if err != nil {
+	n := int64(0)
+	if _, _, err := readRollups(s.rollupPath(g), file, &store.RollupQuery{}, nil, func(u *parquet.Rollup) bool {
+		n += u.Count
+		return true
+	}); err != nil {
 		return err
 	}
-	n := int64(0)
-	for i := range list {
-		n += list[i].Count
-	}
-	if n != g.Rows {
-		return fmt.Errorf("%w: it counts %d events, of %d", store.ErrDamaged, n, g.Rows)
+	if n != events {
+		return fmt.Errorf("%w: it counts %d events, of %d", store.ErrDamaged, n, events)
 	}
 	return nil
 }
@@ -327,4 +415,98 @@ func (r *rollupFile) close() error {
 	f := r.file
 	r.file = nil
 	return f.Close() //nolint:wrapcheck // a *fs.PathError
+}
+
+// makeRollups makes the rollups of segments that have none that can be read: an older
+// program wrote them, or the file was damaged.
+func (s *Store) makeRollups(ctx context.Context) error {
+	s.mu.Lock()
+	list := slices.Clone(s.segs.list)
+	s.mu.Unlock()
+	for i, g := range list {
+		s.mu.Lock()
+		needed := (g.Rollup == nil || g.remake) && !g.damaged
+		s.mu.Unlock()
+		if !needed {
+			continue
+		}
+		if err := s.makeRollup(ctx, g, list[:i]); err != nil {
+			return fmt.Errorf("make %s: %w", s.rollupPath(g), err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) makeRollup(ctx context.Context, g *segment, older []*segment) (err error) {
+	path := s.rollupPath(g)
+	out, err := s.newRollups(path + tmpSuffix)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = out.close() // it is removed
+			s.remove(path + tmpSuffix)
+		}
+	}()
+	if err := s.sumSegment(ctx, g, older, out.sums); err != nil {
+		if s.isDamaged(g) {
+			s.remove(path + tmpSuffix)
+			return out.close() // told, and the segment is left alone from now on
+		}
+		return err
+	}
+	made, err := out.finish()
+	if err == nil {
+		err = s.opt.disk.Rename(path+tmpSuffix, path)
+	}
+	if err == nil {
+		err = s.opt.disk.SyncDir(s.segs.rollups)
+	}
+	if err != nil {
+		return err
+	}
+	l := g.listing
+	l.Rollup = made
+	if err := s.opt.DB.Update(ctx, func(tx store.Tx) error { return putListing(tx, g.key(), &l) }); err != nil {
+		return fmt.Errorf("list it: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g.Rollup, g.remake = made, false
+	return nil
+}
+
+// sumSegment sums up the events of a segment.
+func (s *Store) sumSegment(ctx context.Context, g *segment, older []*segment, sums *roller) error {
+	in := &segmentReader{from: minTime, to: maxTime, damaged: func(err error) error {
+		s.hurtSegment(g, err)
+		return err // the sums must have everything
+	}}
+	defer func() { _ = in.close() }() // only read from
+	if err := in.open(g); err != nil {
+		return err
+	}
+	c := newCounter(older, g.Min.UnixNano(), g.Max.UnixNano()+1, s.hurtSegment)
+	defer c.known.close()
+	maker := newEventMaker(s.opt.Catalogue, s.opt.Enricher)
+	var e entry
+	for n := 0; ; n++ {
+		ok, err := in.next(&e)
+		if err == nil && n%1024 == 0 {
+			err = ctx.Err()
+		}
+		if err != nil || !ok {
+			return err
+		}
+		ev, err := maker.make(&e)
+		if err != nil {
+			ev = noEvent{}
+		}
+		if elsewhere, first := c.next(&e); first {
+			if err := sums.add(ev, e.Time, elsewhere); err != nil {
+				return err
+			}
+		}
+	}
 }

@@ -16,15 +16,13 @@ import (
 	"github.com/debutsec/debut/internal/store/parquet"
 )
 
-type rollups map[parquet.Rollup]parquet.Rollup
+type rollups map[store.RollupKey]store.Rollup
 
 // add adds a rollup to those that are equal in their fields.
-func (m rollups) add(r parquet.Rollup) {
-	key := r
-	key.First, key.Last, key.Count = time.Time{}, time.Time{}, 0
-	have, ok := m[key]
+func (m rollups) add(r store.Rollup) {
+	have, ok := m[r.RollupKey]
 	if !ok {
-		m[key] = r
+		m[r.RollupKey] = r
 		return
 	}
 	if r.First.Before(have.First) {
@@ -34,13 +32,13 @@ func (m rollups) add(r parquet.Rollup) {
 		have.Last = r.Last
 	}
 	have.Count += r.Count
-	m[key] = have
+	m[r.RollupKey] = have
 }
 
-func addedUp(t testing.TB, s *Store, from, to time.Time) rollups {
+func addedUp(t testing.TB, s *Store, q store.RollupQuery) rollups {
 	t.Helper()
 	out := rollups{}
-	for r, err := range s.Rollups(t.Context(), from, to) {
+	for r, err := range s.Rollups(t.Context(), q) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,53 +47,72 @@ func addedUp(t testing.TB, s *Store, from, to time.Time) rollups {
 	return out
 }
 
-// expectedRollups sums records up the plain way.
-func expectedRollups(t testing.TB, s *Store, list []store.Record, from, to time.Time) rollups {
+// scannedUp sums up what a scan yields, the plain way.
+func scannedUp(t testing.TB, s *Store, q store.RollupQuery) rollups {
 	t.Helper()
 	out := rollups{}
-	maker := newEventMaker(s.opt.Catalogue, nil)
-	for _, r := range list {
-		ev, err := maker.make(&entry{Record: r})
+	for e, err := range s.Scan(t.Context(), store.Scan{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		at := time.Unix(0, r.Time).UTC()
-		if at.Before(from) || !at.Before(to) {
-			continue
-		}
-		get := func(name string) string { return strings.Clone(firstOf(ev, s.opt.Catalogue.Resolve(name))) }
+		at := time.Unix(0, e.Time).UTC()
+		get := func(name string) string { return strings.Clone(firstOf(e.Event, s.opt.Catalogue.Resolve(name))) }
 		octets := strings.Split(get("source.ip"), ".")
-		out.add(parquet.Rollup{
+		key := store.RollupKey{
 			Hour: at.Truncate(time.Hour), Principal: get("debut.principal"), Provider: get("event.provider"), Action: get("event.action"),
-			Account: get("cloud.account.id"), Region: get("cloud.region"), Network: strings.Join(octets[:3], ".") + ".0/24",
-			First: at, Last: at, Count: 1,
-		})
+			Account: get("cloud.account.id"), Region: get("cloud.region"), Outcome: get("event.outcome"),
+			Network: strings.Join(octets[:3], ".") + ".0/24",
+		}
+		if q.Wants(&key) {
+			out.add(store.Rollup{RollupKey: key, First: at, Last: at, Count: 1})
+		}
 	}
 	return out
 }
 
-// However events came into segments, their sums are those of the events.
+// However events came, how often, and whatever was merged or dropped since: the sums
+// are those of what a scan yields.
 func TestRollups(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		opt := options(t.TempDir(), &memDB{})
 		opt.disk = calmDisk{}
 		s := open(t, opt)
-		var all []store.Record
-		for i := range rapid.IntRange(1, 12).Draw(rt, "frames") {
+		now := start.Add(24 * time.Hour)
+		for range rapid.IntRange(1, 25).Draw(rt, "frames") {
 			var list []store.Record
-			for k := range 20 {
-				list = append(list, record(100*i+k, start.Add(time.Duration(rapid.IntRange(0, 200).Draw(rt, "minute"))*time.Minute), ""))
+			for range 20 {
+				n := rapid.IntRange(0, 400).Draw(rt, "event") // many come again
+				extra := rapid.SampledFrom([]string{"", "", "", `,"readOnly":true`, `,"apiVersion":"2"`}).Draw(rt, "copy")
+				list = append(list, record(n, start.Add(time.Duration(n*7919%200)*time.Minute), extra))
 			}
 			add(t, s, encode(t, list...))
-			all = append(all, list...)
-			if rapid.Bool().Draw(rt, "compact") {
+			switch rapid.IntRange(0, 5).Draw(rt, "then") {
+			case 0, 1, 2:
+				s.Folded(s.End())
 				compact(t, s)
+			case 3: // the oldest segments go
+				s.opt.Retention.Bytes = s.Stats().SegmentBytes/2 + 1
+				if _, err := s.Expire(t.Context(), now); err != nil {
+					rt.Fatal(err)
+				}
 			}
 		}
-		from, to := start.Add(time.Hour), start.Add(time.Duration(rapid.IntRange(1, 5).Draw(rt, "hours"))*time.Hour)
-		if diff := cmp.Diff(expectedRollups(t, s, all, from, to), addedUp(t, s, from, to)); diff != "" {
+		hour := rapid.IntRange(-1, 200)
+		q := store.RollupQuery{
+			Principal: rapid.SampledFrom([]string{"", "arn:aws:iam::111122223333:user/u3", "nobody"}).Draw(rt, "principal"),
+			Action:    rapid.SampledFrom([]string{"", "", "Action2"}).Draw(rt, "action"),
+			Network:   rapid.SampledFrom([]string{"", "", "198.18.0.0/24"}).Draw(rt, "network"),
+		}
+		if rapid.Bool().Draw(rt, "window") { // from and to within hours too
+			q.From = start.Add(time.Duration(hour.Draw(rt, "from")) * time.Minute)
+			q.To = start.Add(time.Duration(hour.Draw(rt, "to")) * time.Minute)
+		}
+		if diff := cmp.Diff(scannedUp(t, s, q), addedUp(t, s, q)); diff != "" {
 			rt.Fatal(diff)
+		}
+		if c, err := s.Check(t.Context()); err != nil || len(c.Problems) > 0 {
+			rt.Fatal(c.Problems, err)
 		}
 		_ = s.Close()
 	})
@@ -122,9 +139,9 @@ func TestRollupsWithoutFile(t *testing.T) {
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	to := start.Add(time.Hour)
-	want := expectedRollups(t, s, all, start, to)
-	if diff := cmp.Diff(want, addedUp(t, s, start, to)); diff != "" {
+	q := store.RollupQuery{From: start, To: start.Add(time.Hour)}
+	want := scannedUp(t, s, q)
+	if diff := cmp.Diff(want, addedUp(t, s, q)); diff != "" {
 		t.Error(diff)
 	}
 	if !strings.Contains(lines.String(), path) {
@@ -146,7 +163,19 @@ func TestRollupsWithoutFile(t *testing.T) {
 		}
 	}
 	s = open(t, opt)
-	if diff := cmp.Diff(want, addedUp(t, s, start, to)); diff != "" {
+	if diff := cmp.Diff(want, addedUp(t, s, q)); diff != "" {
+		t.Error(diff)
+	}
+	compact(t, s) // makes the file
+	if err := s.checkRollups(s.segs.list[0], int64(len(all))); err != nil || s.segs.list[0].Rollup == nil {
+		t.Errorf("made again: %+v, error %v", s.segs.list[0].Rollup, err)
+	}
+	_ = s.Close()
+	s = open(t, opt)
+	if s.segs.list[0].Rollup == nil {
+		t.Error("what was made again is not listed")
+	}
+	if diff := cmp.Diff(want, addedUp(t, s, q)); diff != "" {
 		t.Error(diff)
 	}
 	if c, err := s.Check(t.Context()); err != nil || len(c.Problems) != 0 {
@@ -178,7 +207,7 @@ func TestRollupsOfABusyHour(t *testing.T) {
 		}
 		ev, err := maker.make(&entry{Record: store.Record{Kind: store.KindRecord, Raw: raw}})
 		if err == nil {
-			err = r.add(ev, start.UnixNano())
+			err = r.add(ev, start.UnixNano(), nil)
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -75,6 +75,7 @@ type reader struct {
 	maker    *eventMaker
 	store    *Store
 	told     func(name string, err error) // of the caller; may be nil
+	buf      []byte                       // for a file of rollups
 }
 
 func (s *Store) newReader(ctx context.Context, q store.Scan) *reader {

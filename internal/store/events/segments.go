@@ -60,6 +60,7 @@ type segment struct {
 	id      uint64
 	path    string
 	damaged bool // something in it cannot be read: it is not merged
+	remake  bool // its rollups cannot be read
 }
 
 // rollupPath is the file of a segment's rollups. They are not among the segments: other
@@ -252,12 +253,8 @@ func (s *Store) commit(ctx context.Context, add, drop []*segment, compacted int6
 			}
 		}
 		for _, g := range add {
-			b, err := json.Marshal(&g.listing)
-			if err != nil {
-				return err //nolint:wrapcheck // below
-			}
-			if err := tx.Put(store.Segments, g.key(), b); err != nil {
-				return err //nolint:wrapcheck // below
+			if err := putListing(tx, g.key(), &g.listing); err != nil {
+				return err
 			}
 		}
 		b, err := json.Marshal(compacted)
@@ -279,6 +276,14 @@ func (s *Store) commit(ctx context.Context, add, drop []*segment, compacted int6
 		s.retire(&g.held, g.path, s.rollupPath(g))
 	}
 	return nil
+}
+
+func putListing(tx store.Tx, key []byte, l *listing) error {
+	b, err := json.Marshal(l)
+	if err != nil {
+		return err //nolint:wrapcheck // the caller says what it does
+	}
+	return tx.Put(store.Segments, key, b) //nolint:wrapcheck // the caller says what it does
 }
 
 // dropLog removes the log files that are in segments and will not be replayed.

@@ -118,7 +118,11 @@ func (f *File) chunk(group, column int) *parquet.FileColumnChunk {
 // pages calls do for every page of a column in a group. The page is valid until do
 // returns.
 func (f *File) pages(group, column int, do func(parquet.Page) error) error {
-	pages := f.chunk(group, column).Pages()
+	return pagesOf(f.chunk(group, column), f.groups[group].Rows, do)
+}
+
+func pagesOf(chunk *parquet.FileColumnChunk, want int, do func(parquet.Page) error) error {
+	pages := chunk.Pages()
 	defer func() { _ = pages.Close() }() // only read from
 	rows := int64(0)
 	for {
@@ -136,8 +140,8 @@ func (f *File) pages(group, column int, do func(parquet.Page) error) error {
 			return err
 		}
 	}
-	if rows != int64(f.groups[group].Rows) {
-		return fmt.Errorf("%w: a column of %d rows in a group of %d", store.ErrDamaged, rows, f.groups[group].Rows)
+	if rows != int64(want) {
+		return fmt.Errorf("%w: a column of %d rows in a group of %d", store.ErrDamaged, rows, want)
 	}
 	return nil
 }
@@ -205,6 +209,16 @@ func (f *File) ids(group int) ([]ecs.ID, error) {
 	return out, err
 }
 
+// int64s reads a column of INT64 without a dictionary, and appends it to dst.
+func int64s(chunk *parquet.FileColumnChunk, rows int, dst []int64) ([]int64, error) {
+	err := pagesOf(chunk, rows, func(p parquet.Page) error {
+		d := p.Data()
+		dst = append(dst, d.Int64()...)
+		return nil
+	})
+	return dst, err
+}
+
 // optionalInt64s reads a column of INT64; absent values are 0.
 func (f *File) optionalInt64s(group, column int) ([]int64, error) {
 	out := make([]int64, 0, f.groups[group].Rows)
@@ -238,9 +252,13 @@ type coded struct {
 
 // coded reads a column of text.
 func (f *File) coded(group, column int) (*coded, error) {
-	c := &coded{codes: make([]int32, 0, f.groups[group].Rows)}
+	return codedOf(f.chunk(group, column), f.groups[group].Rows)
+}
+
+func codedOf(chunk *parquet.FileColumnChunk, rows int) (*coded, error) {
+	c := &coded{codes: make([]int32, 0, rows)}
 	of := map[int32]int32{} // code in the dictionary: ours
-	err := f.pages(group, column, func(p parquet.Page) error {
+	err := pagesOf(chunk, rows, func(p parquet.Page) error {
 		d, dict := p.Data(), p.Dictionary()
 		next := int32(0)
 		add := func(text string) int32 {

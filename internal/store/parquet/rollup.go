@@ -1,9 +1,12 @@
 package parquet
 
 import (
-	"errors"
+	"bytes"
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/parquet-go/parquet-go"
@@ -11,29 +14,31 @@ import (
 	"github.com/debutsec/debut/internal/store"
 )
 
-// A Rollup is how often something was done within one hour: all events of one file
-// that are equal in these fields. To know all of an hour, rows with equal fields are
-// added up.
+// rollupRows is how many rows a row group of rollups has: a reader that looks for one
+// principal reads one or two of them.
+const rollupRows = 8 << 10
+
+// A Rollup is one row of a file of rollups.
 type Rollup struct {
-	Hour                        time.Time
-	Principal, Provider, Action string
-	Account, Region             string
-	Network                     string // of the source address: /24 or /48; of a service its name
-	Agent                       string // the class of the user agent, or the user agent itself
-	First, Last                 time.Time
-	Count                       int64
+	store.Rollup
+
+	// Elsewhere are the segments, rising, that have the row's events too and were there
+	// before: the row counts only while none of them is.
+	Elsewhere []uint64
 }
 
 // rollupRow is a Rollup as it is stored.
 type rollupRow struct {
-	Hour      int64  `parquet:"hour,timestamp(microsecond),delta"`
 	Principal string `parquet:"debut.principal,dict"`
+	Hour      int64  `parquet:"hour,timestamp(microsecond),delta"`
 	Provider  string `parquet:"event.provider,dict"`
 	Action    string `parquet:"event.action,dict"`
+	Outcome   string `parquet:"event.outcome,dict"`
 	Account   string `parquet:"cloud.account.id,dict"`
 	Region    string `parquet:"cloud.region,dict"`
 	Network   string `parquet:"source.network,dict"`
 	Agent     string `parquet:"user_agent.class,dict"`
+	Elsewhere string `parquet:"debut.elsewhere,dict"`
 	First     int64  `parquet:"first,timestamp(microsecond),delta"`
 	Last      int64  `parquet:"last,timestamp(microsecond),delta"`
 	Count     int64  `parquet:"count,delta"`
@@ -50,32 +55,30 @@ type RollupWriter struct {
 func NewRollupWriter(w io.Writer) *RollupWriter {
 	out := &summer{w: w}
 	return &RollupWriter{out: out, w: parquet.NewGenericWriter[rollupRow](
-		out, parquet.Compression(codec{}), parquet.MaxRowsPerRowGroup(groupRows), parquet.DataPageStatistics(false),
-		parquet.SortingWriterConfig(parquet.SortingColumns(parquet.Ascending("hour"))),
+		out, parquet.Compression(codec{}), parquet.MaxRowsPerRowGroup(rollupRows), parquet.DataPageStatistics(false),
+		parquet.SkipPageBounds("debut.elsewhere"),
 		parquet.CreatedBy("Debut", formatVersion, ""),
-		parquet.KeyValueMetadata(metaFormat, formatVersion), parquet.KeyValueMetadata(metaMapping, mappingVersion),
+		parquet.KeyValueMetadata(metaFormat, rollupVersion), parquet.KeyValueMetadata(metaMapping, mappingVersion),
 	)}
 }
 
-// Write adds rollups, of hours that are not before those written. Nothing of list is
-// kept.
+// Write adds rollups. Nothing of list is kept. Readers are fast if they come by
+// principal.
 func (w *RollupWriter) Write(list []Rollup) (err error) {
 	defer guard(&err)
 	var rows [256]rollupRow
-	for len(list) > 0 {
-		n := min(len(list), len(rows))
-		for i := range n {
-			r := &list[i]
+	for part := range slices.Chunk(list, len(rows)) {
+		for i := range part {
+			r := &part[i]
 			rows[i] = rollupRow{
-				r.Hour.UnixMicro(), r.Principal, r.Provider, r.Action, r.Account, r.Region, r.Network, r.Agent,
-				r.First.UnixMicro(), r.Last.UnixMicro(), r.Count,
+				r.Principal, r.Hour.UnixMicro(), r.Provider, r.Action, r.Outcome, r.Account, r.Region, r.Network, r.Agent,
+				joinIDs(r.Elsewhere), r.First.UnixMicro(), r.Last.UnixMicro(), r.Count,
 			}
 		}
-		if _, err := w.w.Write(rows[:n]); err != nil {
+		if _, err := w.w.Write(rows[:len(part)]); err != nil {
 			return fmt.Errorf("write rollups: %w", err)
 		}
-		w.info.Rows += int64(n)
-		list = list[n:]
+		w.info.Rows += int64(len(part))
 	}
 	return nil
 }
@@ -90,60 +93,211 @@ func (w *RollupWriter) Close() (info Info, err error) {
 	return w.info, nil
 }
 
-// ReadRollups reads the rollups of a file with from ≤ hour < to. If the columns are
-// those of another mapping it returns [store.ErrFormat].
-func ReadRollups(r io.ReaderAt, size int64, sums Sums, from, to time.Time) (list []Rollup, err error) {
-	defer guard(&err)
-	in, err := newChecked(r, size, sums)
-	if err != nil {
-		return nil, err
-	}
-	f, err := parquet.OpenFile(in, size, parquet.SkipBloomFilters(true), parquet.SkipPageIndex(true), parquet.ReadBufferSize(blockSize))
-	if err != nil {
-		return nil, damaged(err)
-	}
-	for _, m := range [][2]string{{metaFormat, formatVersion}, {metaMapping, mappingVersion}} {
-		if v, _ := f.Lookup(m[0]); v != m[1] {
-			return nil, fmt.Errorf("%w: rollups of %s %q, this program knows %s", store.ErrFormat, m[0], v, m[1])
+// joinIDs is how Elsewhere stands in its column.
+func joinIDs(ids []uint64) string {
+	var b []byte
+	for i, id := range ids {
+		if i > 0 {
+			b = append(b, ' ')
 		}
+		b = strconv.AppendUint(b, id, 10)
 	}
-	hour, ok := f.Schema().Lookup("hour")
-	if !ok {
-		return nil, fmt.Errorf("%w: no column hour", store.ErrDamaged)
-	}
-	for _, g := range f.RowGroups() {
-		lo, hi, ok := g.ColumnChunks()[hour.ColumnIndex].(*parquet.FileColumnChunk).Bounds()
-		if ok && (lo.Int64() >= to.UnixMicro() || hi.Int64() < from.UnixMicro()) {
-			continue
-		}
-		if list, err = readRollupGroup(list, g, from.UnixMicro(), to.UnixMicro()); err != nil {
-			return nil, damaged(err)
-		}
-	}
-	return list, nil
+	return string(b)
 }
 
-func readRollupGroup(list []Rollup, g parquet.RowGroup, from, to int64) (_ []Rollup, err error) {
-	r := parquet.NewGenericRowGroupReader[rollupRow](g)
-	defer func() { err = errors.Join(err, r.Close()) }()
-	var rows [256]rollupRow
-	for {
-		n, err := r.Read(rows[:])
-		for i := range n {
-			if v := &rows[i]; v.Hour >= from && v.Hour < to {
-				list = append(list, Rollup{
-					micros(v.Hour), v.Principal, v.Provider, v.Action, v.Account, v.Region, v.Network, v.Agent,
-					micros(v.First), micros(v.Last), v.Count,
-				})
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return list, nil
-		}
+func splitIDs(s string) (ids []uint64, err error) {
+	for f := range strings.FieldsSeq(s) {
+		id, err := strconv.ParseUint(f, 10, 64)
 		if err != nil {
-			return nil, err //nolint:wrapcheck // the caller does
+			return nil, fmt.Errorf("%w: %q is no list of segments", store.ErrDamaged, s)
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+// A rollupFile is one that is read.
+type rollupFile struct {
+	f       *parquet.File
+	query   *store.RollupQuery
+	columns [numRollupColumns]int
+	wanted  [numTexts]string // of the texts; empty: any
+
+	texts   [numTexts]*coded
+	numbers [numRollupColumns - numTexts][]int64
+}
+
+// The columns of a file of rollups: texts, then numbers.
+const (
+	textPrincipal = iota
+	textProvider
+	textAction
+	textOutcome
+	textAccount
+	textRegion
+	textNetwork
+	textAgent
+	textElsewhere
+	numTexts
+	numHour = iota - 1
+	numFirst
+	numLast
+	numCount
+	numRollupColumns
+)
+
+var rollupColumns = [numRollupColumns]string{ //nolint:gochecknoglobals // a constant table
+	textPrincipal: "debut.principal", textProvider: "event.provider", textAction: "event.action", textOutcome: "event.outcome",
+	textAccount: "cloud.account.id", textRegion: "cloud.region", textNetwork: "source.network", textAgent: "user_agent.class",
+	textElsewhere: "debut.elsewhere", numHour: "hour", numFirst: "first", numLast: "last", numCount: "count",
+}
+
+// ReadRollups calls do for the rollups of a file that q wants, until it returns false,
+// which ReadRollups then does too. The whole file is compared with its sums before. A
+// rollup is valid until the next, its texts are do's to keep. If the columns are those of
+// another mapping it returns [store.ErrFormat].
+func ReadRollups(file []byte, sums Sums, q *store.RollupQuery, do func(*Rollup) bool) (more bool, err error) {
+	defer guard(&err)
+	size := int64(len(file))
+	if err := CheckSums(bytes.NewReader(file), size, sums); err != nil {
+		return false, err
+	}
+	p, err := parquet.OpenFile(bytes.NewReader(file), size, parquet.SkipBloomFilters(true), parquet.SkipPageIndex(true))
+	if err != nil {
+		return false, damaged(err)
+	}
+	for _, m := range [][2]string{{metaFormat, rollupVersion}, {metaMapping, mappingVersion}} {
+		if v, _ := p.Lookup(m[0]); v != m[1] {
+			return false, fmt.Errorf("%w: rollups of %s %q, this program knows %s", store.ErrFormat, m[0], v, m[1])
 		}
 	}
+	f := &rollupFile{f: p, query: q, wanted: [numTexts]string{
+		textPrincipal: q.Principal, textProvider: q.Provider, textAction: q.Action,
+		textAccount: q.Account, textRegion: q.Region, textNetwork: q.Network,
+	}}
+	for i, name := range rollupColumns {
+		leaf, ok := p.Schema().Lookup(name)
+		if !ok {
+			return false, fmt.Errorf("%w: no column %s", store.ErrDamaged, name)
+		}
+		f.columns[i] = leaf.ColumnIndex
+	}
+	for _, g := range p.RowGroups() {
+		if more, err = f.read(g, do); err != nil || !more {
+			return more, damaged(err)
+		}
+	}
+	return true, nil
+}
+
+// read reads one row group.
+func (f *rollupFile) read(g parquet.RowGroup, do func(*Rollup) bool) (more bool, err error) {
+	if f.excluded(g) {
+		return true, nil
+	}
+	rows := int(g.NumRows())
+	var code [numTexts]int32 // that is wanted
+	for i, want := range f.wanted {
+		if want == "" {
+			continue
+		}
+		if err := f.readTexts(g, i); err != nil {
+			return false, err
+		}
+		code[i] = int32(slices.IndexFunc(f.texts[i].values, func(v []string) bool { return v[0] == want }))
+		if code[i] < 0 {
+			return true, nil
+		}
+	}
+	// What is wanted is read, and the rest only if a row has it.
+	first, last := rows, 0
+	for row := range rows {
+		if f.has(row, &code) {
+			first, last = min(first, row), row+1
+		}
+	}
+	if first >= last {
+		return true, nil
+	}
+	for i := range numTexts {
+		if f.wanted[i] != "" {
+			continue
+		}
+		if err := f.readTexts(g, i); err != nil {
+			return false, err
+		}
+	}
+	for i := range f.numbers {
+		if f.numbers[i], err = int64s(f.chunk(g, numTexts+i), rows, f.numbers[i][:0]); err != nil {
+			return false, err
+		}
+	}
+	elsewhere := make([][]uint64, len(f.texts[textElsewhere].values))
+	for i, v := range f.texts[textElsewhere].values {
+		if elsewhere[i], err = splitIDs(v[0]); err != nil {
+			return false, err
+		}
+	}
+	var out Rollup
+	for row := first; row < last; row++ {
+		if !f.has(row, &code) {
+			continue
+		}
+		f.row(row, &out)
+		out.Elsewhere = elsewhere[f.texts[textElsewhere].codes[row]]
+		if f.query.Wants(&out.RollupKey) && !do(&out) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// excluded reports whether the bounds of a row group say that it has nothing.
+func (f *rollupFile) excluded(g parquet.RowGroup) bool {
+	lo, hi, ok := f.chunk(g, numHour).Bounds()
+	if ok && (!f.query.To.IsZero() && lo.Int64() >= f.query.To.UnixMicro() || !f.query.From.IsZero() && hi.Int64() < f.query.From.UnixMicro()) {
+		return true
+	}
+	for i, want := range f.wanted {
+		if want == "" {
+			continue
+		}
+		lo, hi, ok := f.chunk(g, i).Bounds()
+		if ok && (want < string(lo.ByteArray()) || want > string(hi.ByteArray())) {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *rollupFile) chunk(g parquet.RowGroup, column int) *parquet.FileColumnChunk {
+	c, _ := g.ColumnChunks()[f.columns[column]].(*parquet.FileColumnChunk)
+	return c
+}
+
+func (f *rollupFile) readTexts(g parquet.RowGroup, i int) (err error) {
+	f.texts[i], err = codedOf(f.chunk(g, i), int(g.NumRows()))
+	return err
+}
+
+// has reports whether the texts of a row are those that are wanted.
+func (f *rollupFile) has(row int, code *[numTexts]int32) bool {
+	for i, want := range f.wanted {
+		if want != "" && f.texts[i].codes[row] != code[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func (f *rollupFile) row(row int, r *Rollup) {
+	text := func(i int) string { return f.texts[i].values[f.texts[i].codes[row]][0] }
+	number := func(i int) int64 { return f.numbers[i-numTexts][row] }
+	r.RollupKey = store.RollupKey{
+		Hour: micros(number(numHour)), Account: text(textAccount), Region: text(textRegion), Principal: text(textPrincipal),
+		Provider: text(textProvider), Action: text(textAction), Outcome: text(textOutcome), Network: text(textNetwork), Agent: text(textAgent),
+	}
+	r.Count, r.First, r.Last = number(numCount), micros(number(numFirst)), micros(number(numLast))
 }
 
 func micros(n int64) time.Time { return time.UnixMicro(n).UTC() }

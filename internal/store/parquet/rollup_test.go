@@ -12,15 +12,24 @@ import (
 	"github.com/debutsec/debut/internal/store"
 )
 
+// Whatever is asked for, the rows are those that the query wants, in their order.
 func TestRollups(t *testing.T) {
 	t.Parallel()
 	begin := time.Date(2025, 1, 6, 0, 0, 0, 0, time.UTC)
-	list := make([]Rollup, 1000)
+	list := make([]Rollup, 20_000)
 	for i := range list {
-		hour := begin.Add(time.Duration(i/100) * time.Hour)
+		hour := begin.Add(time.Duration(i%30) * time.Hour)
 		list[i] = Rollup{
-			Hour: hour, Principal: fmt.Sprintf("user%d", i%7), Provider: "ssm.amazonaws.com", Action: "Act", Account: "111122223333", Region: "eu-west-1",
-			Network: "198.18.0.0/24", Agent: "aws-cli", First: hour.Add(time.Second), Last: hour.Add(time.Minute), Count: int64(i),
+			Rollup: store.Rollup{
+				RollupKey: store.RollupKey{
+					Hour: hour, Account: "111122223333", Region: fmt.Sprintf("eu-west-%d", i%3), Principal: fmt.Sprintf("arn:aws:iam::111122223333:user/person%03d", i/100),
+					Provider: "ssm.amazonaws.com", Action: fmt.Sprintf("Act%d", i%11), Outcome: "success", Network: "198.18.0.0/24", Agent: "aws-cli",
+				},
+				First: hour.Add(time.Second), Last: hour.Add(time.Minute), Count: int64(i),
+			},
+		}
+		if i%17 == 0 {
+			list[i].Elsewhere = []uint64{3, 1 << 40}
 		}
 	}
 	var buf bytes.Buffer
@@ -31,20 +40,58 @@ func TestRollups(t *testing.T) {
 		}
 	}
 	info, err := w.Close()
-	if err != nil || info.Rows != 1000 || info.Bytes != int64(buf.Len()) {
+	if err != nil || info.Rows != 20_000 || info.Bytes != int64(buf.Len()) {
 		t.Fatalf("%+v, error %v", info, err)
 	}
-	got, err := ReadRollups(bytes.NewReader(buf.Bytes()), info.Bytes, info.Sums, begin.Add(3*time.Hour), begin.Add(5*time.Hour))
-	if err != nil {
+	person := "arn:aws:iam::111122223333:user/person150"
+	for name, q := range map[string]store.RollupQuery{
+		"all":       {},
+		"hours":     {From: begin.Add(3 * time.Hour), To: begin.Add(5 * time.Hour)},
+		"principal": {Principal: person},
+		"both":      {Principal: person, From: begin.Add(3 * time.Hour), To: begin.Add(5 * time.Hour)},
+		"texts":     {Account: "111122223333", Region: "eu-west-1", Provider: "ssm.amazonaws.com", Action: "Act7", Network: "198.18.0.0/24"},
+		"nobody":    {Principal: person + "0"},
+		"absent":    {Region: "us-east-1"},
+		"after":     {From: begin.Add(30 * time.Hour)},
+	} {
+		var want, got []Rollup
+		for i := range list {
+			if q.Wants(&list[i].RollupKey) {
+				want = append(want, list[i])
+			}
+		}
+		if more, err := ReadRollups(buf.Bytes(), info.Sums, &q, func(u *Rollup) bool { got = append(got, *u); return true }); err != nil || !more {
+			t.Fatalf("%s: more %t, error %v", name, more, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	n := 0
+	if more, err := ReadRollups(buf.Bytes(), info.Sums, &store.RollupQuery{}, func(*Rollup) bool { n++; return n < 3 }); more || err != nil || n != 3 {
+		t.Errorf("%d rows after the third was the last wanted; more %t, error %v", n, more, err)
+	}
+}
+
+// A changed byte anywhere is told before a row is given out.
+func TestDamagedRollups(t *testing.T) {
+	t.Parallel()
+	var buf bytes.Buffer
+	w := NewRollupWriter(&buf)
+	if err := w.Write(make([]Rollup, 10)); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(list[300:500], got); diff != "" {
-		t.Error(diff)
+	info, err := w.Close()
+	if err != nil {
+		t.Fatal(err)
 	}
 	for at := range buf.Len() {
 		b := bytes.Clone(buf.Bytes())
 		b[at] ^= 1
-		if _, err := ReadRollups(bytes.NewReader(b), info.Bytes, info.Sums, begin, begin.Add(24*time.Hour)); !errors.Is(err, store.ErrDamaged) {
+		if _, err := ReadRollups(b, info.Sums, &store.RollupQuery{}, func(*Rollup) bool {
+			t.Errorf("byte %d changed: a row", at)
+			return false
+		}); !errors.Is(err, store.ErrDamaged) {
 			t.Fatalf("byte %d changed: error %v", at, err)
 		}
 	}

@@ -13,6 +13,8 @@ import (
 const (
 	// formatVersion is that of docs/format/segment.md.
 	formatVersion = "1"
+	// rollupVersion is that of files of rollups.
+	rollupVersion = "1"
 	// mappingVersion is raised whenever the value of a column changes for an event.
 	// The columns of a file with another one are not searched.
 	mappingVersion = "1"
