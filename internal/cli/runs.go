@@ -180,7 +180,7 @@ func writeStatus(env *Env, st *api.Status) error {
 	err := report.Facts(&b, "debut "+st.Version, [][2]string{
 		{"ready", ready},
 		{"up", (time.Duration(st.Uptime) * time.Second).String() + ", since " + moment(st.Started)},
-		{"rules", fmt.Sprintf("%d running, %d rebuilding, %d idle", st.Rules.Running, st.Rules.Rebuilding, st.Rules.Idle)},
+		{"rules", ruleFacts(&st.Rules)},
 		{"alerts", fmt.Sprintf("%d open, %d acknowledged, %d closed", alerts[store.Open], alerts[store.Acknowledged], alerts[store.Closed])},
 		{"memory", fmt.Sprintf("%d rows, %d bytes", rows, st.Memory.Bytes)},
 		{"log", fmt.Sprintf("%d bytes; %d to fold, %d to compact", st.Log.End, st.Log.End-st.Log.Folded, st.Log.End-st.Log.Compacted)},
@@ -204,4 +204,24 @@ func writeStatus(env *Env, st *api.Status) error {
 		}
 	}
 	return write(env, b.Bytes())
+}
+
+// ruleFacts counts rules, and says what is wrong with their files.
+func ruleFacts(c *api.RuleCounts) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d running, %d rebuilding, %d idle", c.Running, c.Rebuilding, c.Idle)
+	if c.Kept > 0 {
+		fmt.Fprintf(&b, "; %d as before, their files have errors", c.Kept)
+	}
+	for i := range c.Errors {
+		x := &c.Errors[i]
+		fmt.Fprintf(&b, "\n%s:%d: %s", x.File, x.Line, x.Message)
+		if x.Hint != "" {
+			b.WriteString(" (" + x.Hint + ")")
+		}
+	}
+	if more := c.Wrong - len(c.Errors); more > 0 {
+		fmt.Fprintf(&b, "\nand %d more: see 'debut rules check'", more)
+	}
+	return b.String()
 }

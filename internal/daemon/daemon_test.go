@@ -23,6 +23,7 @@ import (
 	"github.com/debutsec/debut/internal/daemon"
 	"github.com/debutsec/debut/internal/server"
 	"github.com/debutsec/debut/internal/store"
+	"github.com/debutsec/debut/kql"
 )
 
 func TestMain(m *testing.M) {
@@ -152,10 +153,12 @@ func (d *desk) drop(name string, records ...string) {
 	}
 }
 
-func record(id, user, action string) string {
+func record(id, user, action string) string { return recordAt(time.Now(), id, user, action) }
+
+func recordAt(at time.Time, id, user, action string) string {
 	return fmt.Sprintf(`{"eventVersion":"1.11","userIdentity":{"type":"IAMUser","arn":"arn:aws:iam::111122223333:user/%[1]s","userName":%[1]q,"accountId":"111122223333"},"eventTime":%[2]q,`+
 		`"eventSource":"ssm.amazonaws.com","eventName":%[3]q,"awsRegion":"eu-west-1","eventID":%[4]q,"recipientAccountId":"111122223333"}`,
-		user, time.Now().UTC().Format(time.RFC3339), action, id)
+		user, at.UTC().Format(time.RFC3339), action, id)
 }
 
 // until waits for something that the daemon does by itself.
@@ -216,7 +219,8 @@ func (d *desk) who(base string) []string {
 func TestDaemon(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
-	d.drop("one.json", record("1", "ana", "SendCommand"), record("2", "bo", "StartSession"))
+	// What bo does is dated before the rules change, to the second.
+	d.drop("one.json", record("1", "ana", "SendCommand"), recordAt(time.Now().Add(-time.Minute), "2", "bo", "StartSession"))
 	d.run(func(base string) {
 		d.until("the first alert", func() bool { return slices.Equal(d.who(base), []string{"a rule: ana"}) })
 		if status, b := d.request(http.MethodPost, base+"/v1/records", record("3", "cy", "SendCommand")); status != http.StatusOK {
@@ -235,10 +239,15 @@ func TestDaemon(t *testing.T) {
 		d.until("the alert after the reload", func() bool {
 			return slices.Equal(d.who(base), []string{"a rule: ana", "a rule: cy", "renamed: dan"})
 		})
-		// A broken rule changes nothing but the log.
-		d.rule("broken", "event.action: (")
+		// Where nothing can be read, nothing changes but the log.
+		if err := os.Rename(d.rules, d.rules+".away"); err != nil {
+			t.Fatal(err)
+		}
 		d.reload <- struct{}{}
 		d.until("a complaint", func() bool { return strings.Contains(d.log.String(), "rules not reloaded") })
+		if err := os.Rename(d.rules+".away", d.rules); err != nil {
+			t.Fatal(err)
+		}
 		if status, b := d.request(http.MethodGet, base+"/readyz", ""); status != http.StatusOK {
 			t.Errorf("not ready: %s", b)
 		}
@@ -252,6 +261,157 @@ func TestDaemon(t *testing.T) {
 		d.until("the alert after a restart", func() bool {
 			return slices.Equal(d.who(base), []string{"a rule: ana", "a rule: cy", "renamed: dan", "renamed: eve"})
 		})
+	})
+}
+
+// report is what POST /rules/reload answers, and what the status says of rules.
+type report struct {
+	Running, Idle          int
+	Kept, Changed, Removed []string
+	Diagnostics, Errors    []struct {
+		File, Code, Message, Hint string
+		Line                      int
+	}
+}
+
+func (d *desk) reloaded(base string) (r report) {
+	d.Helper()
+	status, b := d.request(http.MethodPost, base+"/api/v1/rules/reload", "")
+	if status != http.StatusOK {
+		d.Fatalf("reload: %d %s", status, b)
+	}
+	if err := json.Unmarshal(b, &r); err != nil {
+		d.Fatal(err)
+	}
+	return r
+}
+
+// A rule that gets broken goes on as it was, and so does what it knows; the files beside
+// it are read again. A file that is deleted is no rule any more.
+func TestBrokenRuleGoesOn(t *testing.T) {
+	t.Parallel()
+	const id, second = "11111111-2222-3333-4444-555555555555", "22222222-2222-3333-4444-555555555555"
+	for name, text := range map[string]string{
+		"no TOML":        "[rule\n",
+		"no query":       fmt.Sprintf(ruleFile, "a rule", "event.action: ("),
+		"no type":        strings.Replace(fmt.Sprintf(ruleFile, "a rule", "event.action: SendCommand"), `"new_terms"`, `"old_terms"`, 1),
+		"empty":          "",
+		"not before now": strings.Replace(fmt.Sprintf(ruleFile, "a rule", "event.action: SendCommand"), "now-7d", "now+7d", 1),
+		"too much":       fmt.Sprintf(ruleFile, "a rule", "event.action: SendCommand"+strings.Repeat(" or *: x", kql.MaxPatterns+1)),
+		"half":           ruleFile[:40],
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t)
+			path, beside := filepath.Join(d.rules, "rule.toml"), filepath.Join(d.rules, "second.toml")
+			put := func(path, text string) {
+				if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			other := func(name string) string {
+				return strings.Replace(fmt.Sprintf(ruleFile, name, "event.action: StartSession"), id, second, 1)
+			}
+			push := func(base, id, user, action string) {
+				if status, b := d.request(http.MethodPost, base+"/v1/records", record(id, user, action)); status != http.StatusOK {
+					t.Fatalf("push: %d %s", status, b)
+				}
+			}
+			put(beside, other("second"))
+			d.run(func(base string) {
+				push(base, "1", "ana", "SendCommand")
+				put(path, text)
+				put(beside, other("second, renamed"))
+				for range 2 { // it stays so, however often
+					r := d.reloaded(base)
+					if r.Running != 2 || !slices.Equal(r.Kept, []string{id}) || len(r.Changed)+len(r.Removed) > 0 {
+						t.Errorf("the reload says %+v", r)
+					}
+					if len(r.Diagnostics) == 0 || r.Diagnostics[0].File != filepath.ToSlash(path) || r.Diagnostics[0].Message == "" {
+						t.Errorf("the reload says %+v", r.Diagnostics)
+					}
+				}
+				status, b := d.request(http.MethodGet, base+"/api/v1/status", "")
+				var st struct{ Rules report }
+				if status != http.StatusOK || json.Unmarshal(b, &st) != nil && st.Rules.Running == 0 || !strings.Contains(string(b), `"kept":1`) ||
+					!strings.Contains(string(b), filepath.ToSlash(path)) {
+					t.Errorf("the status says %d %s", status, b)
+				}
+				if log := d.log.String(); !strings.Contains(log, "a rule goes on as it was") {
+					t.Errorf("the log says\n%s", log)
+				}
+				push(base, "2", "bo", "SendCommand")  // it still alerts
+				push(base, "3", "cy", "StartSession") // and what is beside it is read again
+				d.rule("repaired", "event.action: SendCommand")
+				if r := d.reloaded(base); r.Running != 2 || len(r.Kept)+len(r.Changed) > 0 {
+					t.Errorf("the reload says %+v", r)
+				}
+				push(base, "4", "ana", "SendCommand") // known
+				push(base, "5", "bo", "SendCommand")  // since it was broken
+				push(base, "6", "dan", "SendCommand")
+				want := []string{"a rule: ana", "a rule: bo", "repaired: dan", "second, renamed: cy"}
+				if got := d.who(base); !slices.Equal(got, want) {
+					t.Errorf("alerts are %v, not %v", got, want)
+				}
+				if err := os.Remove(path); err != nil {
+					t.Fatal(err)
+				}
+				if r := d.reloaded(base); r.Running != 1 || !slices.Equal(r.Removed, []string{id}) {
+					t.Errorf("the reload says %+v", r)
+				}
+			})
+		})
+	}
+}
+
+// Exceptions and value lists of a file that gets broken go on excluding what they do.
+func TestBrokenExceptionsGoOn(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	path := filepath.Join(d.rules, "exceptions.toml")
+	put := func(path, text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sound := `[metadata]
+rule_ids = ["11111111-2222-3333-4444-555555555555"]
+[[exceptions]]
+[exceptions.container]
+name = "Deployments"
+[[exceptions.items]]
+name = "people who deploy"
+entries = [{field = "user.name", operator = "included", type = "list", list = {id = "deployers", type = "keyword"}}]
+`
+	put(path, sound)
+	put(filepath.Join(d.rules, "deployers.txt"), "ana\n")
+	d.run(func(base string) {
+		for name, text := range map[string]string{"no TOML": "[[exc", "no entry": strings.Replace(sound, `"included"`, `"maybe"`, 1), "empty": ""} {
+			put(path, text)
+			if r := d.reloaded(base); len(r.Changed) > 0 || len(r.Diagnostics) == 0 {
+				t.Errorf("%s: the reload says %+v", name, r)
+			}
+			push := record(name, "ana", "SendCommand")
+			if status, b := d.request(http.MethodPost, base+"/v1/records", push); status != http.StatusOK {
+				t.Errorf("push: %d %s", status, b)
+			}
+		}
+		if got := d.who(base); len(got) > 0 {
+			t.Errorf("alerts are %v", got)
+		}
+		if log := d.log.String(); !strings.Contains(log, "exceptions and value lists go on as they were") {
+			t.Errorf("the log says\n%s", log)
+		}
+		put(path, strings.Replace(sound, "included", "excluded", 1)) // sound again, and other
+		if r := d.reloaded(base); len(r.Changed) != 1 {
+			t.Errorf("the reload says %+v", r)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		if r := d.reloaded(base); len(r.Changed) != 1 {
+			t.Errorf("the reload says %+v", r)
+		}
 	})
 }
 

@@ -201,7 +201,7 @@ func (d *Daemon) Status() api.Status {
 		st.Sources = append(st.Sources, one)
 	}
 	if l := d.rules.get(); l != nil {
-		st.Rules = api.RuleCounts{Running: len(l.rules), Idle: len(l.list) - len(l.rules)}
+		st.Rules = l.counts()
 	}
 	switch {
 	case e.Error != "":

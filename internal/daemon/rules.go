@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,6 +29,10 @@ type loadedRules struct {
 	rules []serve.Rule
 	list  []api.RuleStatus
 	diags query.Diagnostics
+
+	files     map[string]*rule.File       // by name, with what was kept
+	kept      map[string]query.Diagnostic // by id of the rules that go on as they were: why
+	keptLists []string                    // files of which exceptions and value lists do
 }
 
 // ruleState is the rules in place, for whoever asks.
@@ -98,24 +103,52 @@ func (d *Daemon) load(ctx context.Context) (*loadedRules, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loadedRules{}
-	if l.set, err = rule.LoadSources(append(sources, more...)...); err != nil {
+	files, skipped, err := rule.LoadFiles(append(sources, more...)...)
+	if err != nil {
 		return nil, fmt.Errorf("load the rules: %w", err)
 	}
-	runs := func(r *rule.Rule) bool { return !r.EnabledSet || r.Enabled || c.Disabled }
-	var diags query.Diagnostics
-	if l.rules, diags, err = serve.RulesOf(l.set, d.catalogue, "", runs); err != nil {
+	l, err := d.combine(files, skipped, d.rules.get())
+	if err != nil {
 		return nil, err
 	}
-	l.diags = append(slices.Clone(l.set.Diagnostics), diags...)
-	for _, x := range l.diags {
-		if x.Severity == query.Error {
-			d.opt.Log.Error("a rule or an exception is left out", "error", x.Error())
-		}
-	}
+	d.report(l)
 	if len(l.rules) == 0 {
 		return nil, errors.New("no rule runs: 'debut rules check' says why for each")
 	}
+	return l, nil
+}
+
+// combine makes rules of files. Of those that ran before, what has an error now goes on
+// as it was.
+func (d *Daemon) combine(files []*rule.File, skipped []string, before *loadedRules) (*loadedRules, error) {
+	l := &loadedRules{files: map[string]*rule.File{}}
+	if before != nil {
+		files = l.keepFiles(files, skipped, before)
+	}
+	runs := func(r *rule.Rule) bool { return !r.EnabledSet || r.Enabled || d.opt.Config.Rules.Disabled }
+	compile := func() (query.Diagnostics, error) {
+		l.set = rule.NewSet(files...)
+		var diags query.Diagnostics
+		var err error
+		l.rules, diags, err = serve.RulesOf(l.set, d.catalogue, "", runs)
+		return diags, err
+	}
+	diags, err := compile()
+	if err != nil {
+		return nil, err
+	}
+	l.diags = append(slices.Clone(l.set.Diagnostics), diags...)
+	if before != nil && l.keepRules(files, before, diags) {
+		if _, err := compile(); err != nil {
+			return nil, err
+		}
+	}
+	for _, f := range files {
+		l.files[f.Name] = f
+	}
+	maps.DeleteFunc(l.kept, func(id string, _ query.Diagnostic) bool {
+		return !slices.ContainsFunc(l.rules, func(r serve.Rule) bool { return r.Rule.ID == id })
+	})
 	l.describe(runs)
 	return l, nil
 }
@@ -132,6 +165,9 @@ func (l *loadedRules) describe(runs func(*rule.Rule) bool) {
 		switch ok, why := r.Runnable(); {
 		case is:
 			s.Status, s.Exceptions = "running", exceptions
+			if x, kept := l.kept[r.ID]; kept {
+				s.Kept = x.Error()
+			}
 		case !ok:
 			s.Why = why
 		case !runs(r):
@@ -175,6 +211,7 @@ func (d *Daemon) Reload(ctx context.Context, by string) (api.ReloadReport, error
 	}
 	d.rules.set(l)
 	report.Running, report.Idle = len(l.rules), len(l.list)-len(l.rules)
+	report.Kept = slices.Sorted(maps.Keys(l.kept))
 	report.Diagnostics = api.Diagnostics(l.diags)
 	run.Ended, run.Status = d.opt.Now().UTC(), store.RunDone
 	run.Counts["rules"], run.Counts["rebuilt"] = int64(len(l.rules)), int64(rebuilt)

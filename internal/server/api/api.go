@@ -121,6 +121,7 @@ type RuleStatus struct {
 	Alerts     time.Time `json:"alerts,omitzero"`     // it alerts on events from then on
 	Version    int32     `json:"version,omitzero"`    // number of this version in the store
 	Exceptions int       `json:"exceptions,omitzero"` // exceptions that act on it
+	Kept       string    `json:"kept,omitempty"`      // the error of its file, for which it goes on as it was
 }
 
 // A ReloadReport says what a reload of rules and exceptions changed.
@@ -130,6 +131,7 @@ type ReloadReport struct {
 	Added       []string     `json:"added,omitempty"`   // rule ids
 	Changed     []string     `json:"changed,omitempty"` // their memory is rebuilt
 	Removed     []string     `json:"removed,omitempty"`
+	Kept        []string     `json:"kept,omitempty"` // they go on as they were: their file has an error
 	Diagnostics []Diagnostic `json:"diagnostics,omitempty"`
 }
 

@@ -54,6 +54,11 @@ type RuleCounts struct {
 	Running    int `json:"running"`
 	Rebuilding int `json:"rebuilding"`
 	Idle       int `json:"idle"`
+	// Kept counts those that go on as they were, since their file has an error.
+	Kept int `json:"kept,omitzero"`
+	// Wrong counts the errors in files of rules and exceptions; Errors has the first.
+	Wrong  int          `json:"wrong,omitzero"`
+	Errors []Diagnostic `json:"errors,omitempty"`
 }
 
 // LogStatus is how far the event log has been dealt with: offsets in bytes.
