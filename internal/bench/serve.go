@@ -142,8 +142,8 @@ func (o *body) pass(n int, dst []byte) []byte {
 const maxBodies = 200 << 20
 
 // bodies reads the objects of a trail in the order of their delivery, several in one
-// so that they are of the size of a busy account's.
-func bodies(root string) (out []body, err error) {
+// so that they are of the size of a busy account's, and about so many bytes in all.
+func bodies(root string, most int) (out []body, err error) {
 	var paths []string
 	if err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() && strings.HasSuffix(path, ".json.gz") && strings.Contains(path, "/CloudTrail/") {
@@ -157,7 +157,7 @@ func bodies(root string) (out []body, err error) {
 	var text []byte
 	size := 0
 	for i, p := range paths {
-		if size > maxBodies { // enough to be told again and again
+		if size > most { // enough to be told again and again
 			break
 		}
 		f, err := os.Open(p)
@@ -196,7 +196,7 @@ func (b *bench) ingest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	list, err := bodies(trail)
+	list, err := bodies(trail, maxBodies)
 	if err != nil {
 		return err
 	}
