@@ -19,15 +19,38 @@ import (
 	"github.com/debutsec/debut/internal/store/parquet"
 )
 
-// Rollups implements [store.Events]. Of unequal copies of an event in one file the one
-// that Scan yields counts, of those in several files that in the oldest.
+// Rollups implements [store.Events]. Unequal copies of an event count once too: as the
+// one in the oldest segment, or as that which came first, if they are in the log only.
+// What is in the log is summed up by the first query and kept for the next ones.
 func (s *Store) Rollups(ctx context.Context, q store.RollupQuery) iter.Seq2[*store.Rollup, error] {
 	return func(yield func(*store.Rollup, error) bool) {
 		q.From, q.To = nextHour(q.From), nextHour(q.To)
-		r := s.newReader(ctx, store.Scan{From: q.From, To: q.To, Damaged: q.Damaged})
+		scan := store.Scan{From: q.From, To: q.To, Damaged: q.Damaged}
+		s.recent.mu.Lock() // no snapshot is older than what is kept of the log
+		r := s.newReader(ctx, scan)
 		defer r.release()
-		if err := r.rollups(&q, func(u *store.Rollup) bool { return yield(u, nil) }); err != nil {
+		n, some := r.logEvents()
+		var recent []store.Rollup
+		err := ctx.Err()
+		kept := n <= s.recent.most
+		if err == nil && some && kept {
+			recent, err = r.logRollups(&q)
+		}
+		s.recent.mu.Unlock()
+		do := func(u *store.Rollup) bool { return yield(u, nil) }
+		more := err == nil
+		if more {
+			more, err = r.rollups(&q, do)
+		}
+		if more && some && !kept { // compaction is behind
+			more, err = r.sum(r.logParts(), r.segments, &q, do)
+		}
+		if err != nil {
 			yield(nil, fmt.Errorf("read the sums by hour: %w", err))
+			return
+		}
+		for i := 0; more && i < len(recent); i++ {
+			more = do(&recent[i])
 		}
 	}
 }
@@ -40,31 +63,20 @@ func nextHour(t time.Time) time.Time {
 	return t
 }
 
-// rollups calls do for what q wants, until it returns false.
-func (r *reader) rollups(q *store.RollupQuery, do func(*store.Rollup) bool) error {
+// rollups calls do for what q wants of the segments, until it returns false.
+func (r *reader) rollups(q *store.RollupQuery, do func(*store.Rollup) bool) (more bool, err error) {
 	for i, g := range r.segments {
 		if err := r.ctx.Err(); err != nil {
-			return err //nolint:wrapcheck // the caller's own
+			return false, err //nolint:wrapcheck // the caller's own
 		}
 		if g.Min.UnixNano() >= r.to || g.Max.UnixNano() < r.from {
 			continue
 		}
-		more, err := r.segmentRollups(i, q, do)
-		if err != nil || !more {
-			return err
+		if more, err := r.segmentRollups(i, q, do); err != nil || !more {
+			return false, err
 		}
 	}
-	var log []part
-	for _, p := range r.log {
-		if p.min < r.to && p.max >= r.from {
-			log = append(log, part{p.min, func() (stream, error) { return r.openLog(p) }})
-		}
-	}
-	if len(log) == 0 {
-		return nil
-	}
-	_, err := r.sum(log, r.segments, q, do)
-	return err
+	return true, nil
 }
 
 // segmentRollups reads the rollups beside a segment. If there are none, or they are

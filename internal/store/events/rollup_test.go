@@ -1,7 +1,9 @@
 package events
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -79,6 +81,7 @@ func TestRollups(t *testing.T) {
 		opt.disk = calmDisk{}
 		s := open(t, opt)
 		now := start.Add(24 * time.Hour)
+		s.recent.most = rapid.SampledFrom([]int64{0, 100, maxRollups}).Draw(rt, "kept of the log")
 		for range rapid.IntRange(1, 25).Draw(rt, "frames") {
 			var list []store.Record
 			for range 20 {
@@ -91,7 +94,9 @@ func TestRollups(t *testing.T) {
 			case 0, 1, 2:
 				s.Folded(s.End())
 				compact(t, s)
-			case 3: // the oldest segments go
+			case 3:
+				addedUp(t, s, store.RollupQuery{}) // what it keeps of the log is of this moment
+			case 4: // the oldest segments go
 				s.opt.Retention.Bytes = s.Stats().SegmentBytes/2 + 1
 				if _, err := s.Expire(t.Context(), now); err != nil {
 					rt.Fatal(err)
@@ -180,6 +185,44 @@ func TestRollupsWithoutFile(t *testing.T) {
 	}
 	if c, err := s.Check(t.Context()); err != nil || len(c.Problems) != 0 {
 		t.Errorf("check: %v, error %v", c.Problems, err)
+	}
+}
+
+// What is damaged is told to every query, and the rest counted.
+func TestRollupsOfDamagedLog(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, options(dir, &memDB{}))
+	ends := add(t, s, encode(t, records(0, 10)...), encode(t, records(10, 10)...))
+	path := filepath.Join(dir, "log", logName(0))
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte("damaged"), ends[0]-7+fileHeader); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		n, told := int64(0), 0
+		for u, err := range s.Rollups(t.Context(), store.RollupQuery{Damaged: func(name string, _ error) { told++ }}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n += u.Count
+		}
+		if n != 10 || told != 1 {
+			t.Errorf("%d events counted, damage told %d times", n, told)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, err := range s.Rollups(ctx, store.RollupQuery{}) {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
+		}
 	}
 }
 

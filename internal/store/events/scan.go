@@ -103,23 +103,30 @@ func (r *reader) damaged(name string, err error) {
 // parts returns what there is to read.
 func (r *reader) parts() []part {
 	var parts []part
-	add := func(lo, hi int64, open func() (stream, error)) {
-		if lo > hi || lo >= r.to || hi < r.from {
-			return
-		}
-		first := max(lo, r.from)
-		if r.falling {
-			first = min(hi, r.to)
-		}
-		parts = append(parts, part{first, open})
-	}
 	for _, g := range r.segments {
-		add(g.Min.UnixNano(), g.Max.UnixNano(), func() (stream, error) { return r.openSegment(g) })
+		if lo, hi := g.Min.UnixNano(), g.Max.UnixNano(); lo < r.to && hi >= r.from {
+			parts = append(parts, part{r.begin(lo, hi), func() (stream, error) { return r.openSegment(g) }})
+		}
 	}
+	return append(parts, r.logParts()...)
+}
+
+// logParts returns what there is to read of the log.
+func (r *reader) logParts() (parts []part) {
 	for _, p := range r.log {
-		add(p.min, p.max, func() (stream, error) { return r.openLog(p) })
+		if p.min < r.to && p.max >= r.from {
+			parts = append(parts, part{r.begin(p.min, p.max), func() (stream, error) { return r.openLog(p) }})
+		}
 	}
 	return parts
+}
+
+// begin is the time at which the scan comes to something with those times.
+func (r *reader) begin(lo, hi int64) int64 {
+	if r.falling {
+		return min(hi, r.to)
+	}
+	return max(lo, r.from)
 }
 
 func (r *reader) openSegment(g *segment) (stream, error) {

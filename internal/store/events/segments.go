@@ -77,6 +77,7 @@ type segmentSet struct {
 	next    uint64     // id
 	// compacted is the log offset up to which everything is in them.
 	compacted int64
+	change    uint64 // counts changes of what is above
 }
 
 // readCompacted reads up to which offset the log is in segments.
@@ -193,6 +194,7 @@ type snapshot struct {
 	segments []*segment
 	log      []logPart
 	from     int64 // the log counts from here on: what is before is in the segments
+	change   uint64
 	release  func()
 }
 
@@ -201,7 +203,7 @@ type snapshot struct {
 func (s *Store) snapshot() *snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	snap := &snapshot{segments: slices.Clone(s.segs.list), from: s.segs.compacted}
+	snap := &snapshot{segments: slices.Clone(s.segs.list), from: s.segs.compacted, change: s.segs.change}
 	for _, g := range snap.segments {
 		g.users++
 	}
@@ -272,6 +274,7 @@ func (s *Store) commit(ctx context.Context, add, drop []*segment, compacted int6
 	defer s.mu.Unlock()
 	s.segs.list = slices.DeleteFunc(append(s.segs.list, add...), func(g *segment) bool { return slices.Contains(drop, g) })
 	s.segs.compacted = compacted
+	s.segs.change++
 	for _, g := range drop {
 		s.retire(&g.held, g.path, s.rollupPath(g))
 	}

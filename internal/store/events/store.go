@@ -54,6 +54,8 @@ type Store struct {
 	log     eventLog
 	slog    *slog.Logger
 
+	recent logRollups
+
 	work sync.Mutex // held by Compact, Expire and Check; taken before every other
 
 	mu     sync.Mutex // guards what follows, and every held
@@ -90,6 +92,7 @@ func Open(opt Options) (*Store, error) {
 		return nil, errors.New("open the event store: Dir, DB and Now must be set")
 	}
 	s := &Store{opt: opt, columns: parquet.NewColumns(opt.Catalogue), slog: opt.Log, hurt: map[string]error{}}
+	s.recent.most = maxRollups
 	s.log = eventLog{
 		dir: filepath.Join(opt.Dir, "log"), disk: opt.disk,
 		now:     func() int64 { return opt.Now().UnixNano() },
