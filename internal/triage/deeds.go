@@ -1,0 +1,299 @@
+package triage
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A deed is a kind of action that says something about the alert beside which it was
+// done.
+type deed struct {
+	key      string   // of the weight; empty: it is told and counts nothing
+	services []string // short names; none: any
+	actions  []string // an action may end in *
+	why      string   // why it matters, a sentence
+	// is tells more exactly whether an event is such a deed. Nil: the action tells it.
+	is func(c *Case, e *Event) bool
+	// tried also tells of the attempts that failed.
+	tried bool
+}
+
+func (d *deed) matches(c *Case, e *Event) bool {
+	if len(d.services) > 0 && !slices.Contains(d.services, e.Service()) {
+		return false
+	}
+	if !slices.ContainsFunc(d.actions, func(a string) bool {
+		prefix, wild := strings.CutSuffix(a, "*")
+		return e.Action == a || wild && strings.HasPrefix(e.Action, prefix)
+	}) {
+		return false
+	}
+	return d.is == nil || d.is(c, e)
+}
+
+// pick returns the deeds of a kind among events: those done, and those that failed.
+func (d *deed) pick(c *Case, events []*Event) (done, failed []*Event) {
+	for _, e := range events {
+		switch {
+		case !d.matches(c, e):
+		case e.Error == "":
+			done = append(done, e)
+		case d.tried:
+			failed = append(failed, e)
+		}
+	}
+	return done, failed
+}
+
+// nearby are the events of the case window by the same session, key, principal or
+// address, the alert's own among them. Of an address that many share, an egress of the
+// organisation, only what the same principal did is near.
+func (a *Asking) nearby() []*Event {
+	c := a.c
+	a.Uses(c.relatedQuery)
+	if c.relatedQuery.Truncated {
+		a.Caveat("more than %d events of the case window are by the same principal, key or address; the latest are read", maxRelated)
+	}
+	if !c.sharedAddress() {
+		return c.Related
+	}
+	a.Caveat("%s is one of the organisation's own egress addresses: what others did from it is left out", c.Event.Address)
+	return c.Own()
+}
+
+func (c *Case) sharedAddress() bool {
+	for _, p := range c.Settings.Networks {
+		if c.Event.IP.IsValid() && p.Contains(c.Event.IP) {
+			return true
+		}
+	}
+	return false
+}
+
+// tell says what was done of each kind and finds what it is worth. It returns how many
+// kinds there were.
+func (a *Asking) tell(deeds []deed, events []*Event) (n int) {
+	for i := range deeds {
+		d := &deeds[i]
+		done, failed := d.pick(a.c, events)
+		if len(done) > 0 {
+			n++
+			a.Say(done, "%s. %s", a.c.deed(done), d.why)
+			if d.key != "" {
+				a.Find(d.key, done, "%s", a.c.fact(done))
+			}
+		}
+		if len(failed) > 0 {
+			n++
+			a.Say(failed, "Tried without success (%s): %s.", strings.Join(firstFew(errorsOf(failed), 3), ", "), a.c.deed(failed))
+		}
+	}
+	return n
+}
+
+// nothing is what a step says that found nothing.
+func (a *Asking) nothing(of string) {
+	c := a.c
+	a.Say(nil, "No %s by the same session, key, principal or address from %s to %s.", of, stamp(c.Window.From), stamp(c.Window.To))
+}
+
+// deed puts equal deeds into one phrase: "4 s before: StopLogging on main by the same
+// key". The events are in order of time.
+func (c *Case) deed(events []*Event) string {
+	return c.when(events) + ": " + c.what(events)
+}
+
+// fact is the same as a part of a sentence: "StopLogging on main by the same key, 4 s
+// before".
+func (c *Case) fact(events []*Event) string {
+	when := c.when(events)
+	return c.what(events) + ", " + strings.ToLower(when[:1]) + when[1:]
+}
+
+func (c *Case) what(events []*Event) string {
+	text := counted(events)
+	if on := objectsOf(events); len(on) > 0 {
+		text += " on " + fewOf(on, 3)
+	}
+	return text + " " + c.by(events)
+}
+
+// when says how long before or after the alert's event.
+func (c *Case) when(events []*Event) string {
+	first, last := events[0], events[len(events)-1]
+	from, to := c.apart(first), c.apart(last)
+	if from == to {
+		return from
+	}
+	if a, okA := strings.CutSuffix(from, " before"); okA {
+		if b, okB := strings.CutSuffix(to, " before"); okB {
+			return a + " to " + b + " before"
+		}
+	}
+	return strings.TrimSuffix(from, " after") + " to " + to
+}
+
+func (c *Case) apart(e *Event) string {
+	if e.ID == c.Event.ID {
+		return "The alert's own event"
+	}
+	switch d := e.Time.Sub(c.Event.Time); {
+	case d < 0:
+		return spell(-d) + " before"
+	case d > 0:
+		return spell(d) + " after"
+	}
+	return "In the same second"
+}
+
+// spell writes a duration by its two largest units.
+func spell(d time.Duration) string {
+	units := []struct {
+		name string
+		d    time.Duration
+	}{{"d", 24 * time.Hour}, {"h", time.Hour}, {"min", time.Minute}, {"s", time.Second}}
+	for i, u := range units {
+		if d < u.d {
+			continue
+		}
+		text := fmt.Sprintf("%d %s", d/u.d, u.name)
+		if i+1 < len(units) {
+			if rest := d % u.d / units[i+1].d; rest > 0 {
+				text += fmt.Sprintf(" %d %s", rest, units[i+1].name)
+			}
+		}
+		return text
+	}
+	return "less than 1 s"
+}
+
+// counted lists the actions, the most frequent first.
+func counted(events []*Event) string {
+	n := map[string]int{}
+	var names []string
+	for _, e := range events {
+		if n[e.Action]++; n[e.Action] == 1 {
+			names = append(names, e.Action)
+		}
+	}
+	slices.SortStableFunc(names, func(a, b string) int { return n[b] - n[a] })
+	for i, name := range names {
+		names[i] = clip(name)
+		if n[name] > 1 {
+			names[i] = fmt.Sprintf("%d times %s", n[name], clip(name))
+		}
+	}
+	return fewOf(names, 5)
+}
+
+// by says how deeds are tied to the alert's.
+func (c *Case) by(events []*Event) string {
+	var ties, near, others []string
+	for _, e := range events {
+		switch t := c.Tie(e); t {
+		case TieThis:
+		case TieAddress:
+			near = append(near, clip(shortPrincipal(e.Principal)))
+		case TieOther:
+			others = append(others, clip(shortPrincipal(e.Principal)))
+		default:
+			ties = append(ties, t)
+		}
+	}
+	var parts []string
+	for _, t := range [...]string{TieSession, TieKey, TiePrincipal} {
+		if slices.Contains(ties, t) {
+			parts = append(parts, "the same "+t)
+		}
+	}
+	if near = unique(near); len(near) > 0 {
+		parts = append(parts, fewOf(near, 3)+" from the same address")
+	}
+	if others = unique(others); len(others) > 0 {
+		parts = append(parts, fewOf(others, 3))
+	}
+	if len(parts) == 0 {
+		parts = []string{clip(shortPrincipal(c.Event.Principal))}
+	}
+	return "by " + enumerate(parts)
+}
+
+// fewOf lists the first of some names and how many more there are.
+func fewOf(list []string, most int) string {
+	if len(list) <= most {
+		return enumerate(list)
+	}
+	return strings.Join(list[:most], ", ") + fmt.Sprintf(" and %d more", len(list)-most)
+}
+
+func enumerate(list []string) string {
+	if len(list) < 2 {
+		return strings.Join(list, "")
+	}
+	return strings.Join(list[:len(list)-1], ", ") + " and " + list[len(list)-1]
+}
+
+// maxClip is how much of a name from a log a sentence shows.
+const maxClip = 120
+
+func clip(s string) string {
+	if r := []rune(s); len(r) > maxClip {
+		return string(r[:maxClip]) + "…"
+	}
+	return s
+}
+
+// objectsOf are what deeds were done to.
+func objectsOf(events []*Event) (list []string) {
+	seen := map[string]bool{}
+	for _, e := range events {
+		for _, o := range e.objects() {
+			if o = clip(o); !seen[o] {
+				seen[o] = true
+				list = append(list, o)
+			}
+		}
+	}
+	return list
+}
+
+// objects are what an action was done to: as the timeline says it, or by the names that
+// single services use.
+func (e *Event) objects() []string {
+	if e.Service() == "s3" {
+		if b := e.Request("bucketName"); len(b) > 0 {
+			return b
+		}
+	}
+	list := e.subjects()
+	for _, name := range [...]string{
+		"commandId", "instanceProfileName", "samlMetadataDocumentName", "serialNumber", "url", "functionName", "snapshotId", "imageId",
+		"dBSnapshotIdentifier", "detectorId", "configurationRecorderName", "deliveryChannelName", "eventDataStore", "rule", "logGroupName",
+		"settingId", "windowId", "associationId", "path", "names", "s3Destination.bucketName", "syncName", "accountId", "policyId",
+		"DeleteFlowLogsRequest.FlowLogId.content", "ModifyInstanceMetadataOptionsRequest.InstanceId",
+		"AssociateIamInstanceProfileRequest.InstanceId", "instancesSet.items.instanceId",
+	} {
+		list = append(list, e.Request(name)...)
+	}
+	return unique(list)
+}
+
+func errorsOf(events []*Event) (list []string) {
+	for _, e := range events {
+		list = append(list, clip(e.Error))
+	}
+	return unique(list)
+}
+
+// distinct counts the different values that f gives.
+func distinct(events []*Event, f func(*Event) []string) int {
+	seen := map[string]bool{}
+	for _, e := range events {
+		for _, v := range f(e) {
+			seen[v] = true
+		}
+	}
+	return len(seen)
+}

@@ -1,0 +1,191 @@
+package triage
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// tampering is T14: was logging or protection switched off?
+func tampering() *Step {
+	return &Step{
+		ID: "T14", Weight: 1,
+		Question: "Was logging or protection switched off around the event?",
+		Run:      runTampering,
+	}
+}
+
+const maxTampering = 500
+
+func runTampering(c *Case, a *Asking) {
+	near := a.nearby()
+	every := a.Events(all(is("aws.cloudtrail.recipient_account_id", c.Event.Owner), tamperingKQL()), c.Window, maxTampering)
+	logs := c.logStore(a)
+	deeds := tamperDeeds(logs)
+	n := 0
+	for i := range deeds {
+		d := &deeds[i]
+		own, failed := d.pick(c, near)
+		if len(own) > 0 {
+			n++
+			a.Say(own, "%s. %s", c.deed(own), d.why)
+			if d.key != "" {
+				a.Find("own", own, "%s", c.fact(own))
+			}
+		}
+		if len(failed) > 0 {
+			n++
+			a.Say(failed, "Tried without success (%s): %s.", strings.Join(firstFew(errorsOf(failed), 3), ", "), c.deed(failed))
+		}
+		others, _ := d.pick(c, without(every, near))
+		if len(others) > 0 {
+			n++
+			a.Say(others, "%s. %s", c.deed(others), d.why)
+			if d.key != "" {
+				a.Find("other", others, "%s", c.fact(others))
+			}
+		}
+	}
+	if n == 0 {
+		a.Say(nil, "No logging or protection was switched off in account %s from %s to %s.", c.Event.Owner, stamp(c.Window.From), stamp(c.Window.To))
+	}
+}
+
+// logStore is where the trails of the account deliver, as far as events tell.
+type logStore struct{ buckets, keys, groups []string }
+
+// logStore asks which buckets, keys and log groups the trails use.
+func (c *Case) logStore(a *Asking) (l logStore) {
+	list := a.Events(all(is("event.provider", "cloudtrail.amazonaws.com"), is("event.action", "CreateTrail", "UpdateTrail"),
+		is("aws.cloudtrail.recipient_account_id", c.Event.Owner)), Span{c.Base.From, c.Window.To}, 50)
+	for _, e := range list {
+		if e.Error != "" {
+			continue
+		}
+		l.buckets = append(append(l.buckets, e.Request("s3BucketName")...), e.Response("s3BucketName")...)
+		l.keys = append(append(l.keys, e.Request("kmsKeyId")...), e.Response("kmsKeyId")...)
+		l.groups = append(append(l.groups, e.Request("cloudWatchLogsLogGroupArn")...), e.Response("cloudWatchLogsLogGroupArn")...)
+	}
+	return l
+}
+
+// bucket reports whether a bucket holds logs: a trail was set up to deliver there, or it
+// is called as AWS calls such buckets.
+func (l *logStore) bucket(e *Event) bool {
+	name := firstOf(e.Request("bucketName"))
+	return slices.Contains(l.buckets, name) || strings.Contains(name, "cloudtrail") || strings.HasPrefix(name, "aws-controltower-logs-")
+}
+
+func (l *logStore) key(e *Event) bool {
+	id := firstOf(e.Request("keyId"))
+	return id != "" && slices.ContainsFunc(l.keys, func(k string) bool { return k == id || strings.HasSuffix(k, "/"+id) })
+}
+
+func (l *logStore) group(e *Event) bool {
+	name := firstOf(e.Request("logGroupName"))
+	return name != "" && slices.ContainsFunc(l.groups, func(g string) bool { return strings.Contains(g+":", ":log-group:"+name+":") })
+}
+
+func no(e *Event, path string) bool { return slices.Contains(e.Request(path), "false") }
+
+// tamperDeeds are the deeds of T14. Those without a key are told and count nothing: they
+// weaken protection, but often for good reasons.
+func tamperDeeds(logs logStore) []deed {
+	const key = "own" // or "other", by who did it
+	return []deed{
+		{key, []string{"cloudtrail"}, []string{"StopLogging", "DeleteTrail", "DeleteEventDataStore", "StopEventDataStoreIngestion"}, "What follows is not logged there.", nil, true},
+		{key, []string{"cloudtrail"}, []string{"UpdateTrail"}, "The trail logs less, or elsewhere.", lessTrail, true},
+		{key, []string{"cloudtrail"}, []string{"PutEventSelectors"}, "The trail no longer logs every management event.", lessEvents, true},
+		{key, []string{"s3"}, []string{"DeleteBucket", "DeleteBucketPolicy", "PutBucketPolicy", "PutBucketLifecycle", "PutBucketLifecycleConfiguration", "PutBucketVersioning"}, "The bucket holds logs.", func(c *Case, e *Event) bool { return logs.bucket(e) && lessLogs(c, e) }, true},
+		{key, []string{"kms"}, []string{"DisableKey", "ScheduleKeyDeletion"}, "The key encrypts the logs.", func(_ *Case, e *Event) bool { return logs.key(e) }, true},
+		{key, []string{"logs"}, []string{"DeleteLogGroup", "DeleteLogStream", "PutRetentionPolicy"}, "The log group holds the trail.", func(_ *Case, e *Event) bool { return logs.group(e) }, true},
+		{key, []string{"guardduty"}, []string{"DeleteDetector", "StopMonitoringMembers", "DisassociateMembers", "DeleteMembers", "DeletePublishingDestination"}, "GuardDuty no longer watches.", nil, true},
+		{key, []string{"guardduty"}, []string{"UpdateDetector"}, "GuardDuty no longer watches.", func(_ *Case, e *Event) bool { return no(e, "enable") }, true},
+		{key, nil, []string{"DisassociateFromAdministratorAccount", "DisassociateFromMasterAccount"}, "The security account no longer sees this one.", nil, true},
+		{key, []string{"config"}, []string{"StopConfigurationRecorder", "DeleteConfigurationRecorder", "DeleteDeliveryChannel"}, "Changes are no longer recorded.", nil, true},
+		{key, []string{"ec2"}, []string{"DeleteFlowLogs"}, "Network traffic is no longer logged.", nil, true},
+		{key, []string{"events"}, []string{"DisableRule", "DeleteRule"}, "Alarms may hang on the rule.", func(c *Case, e *Event) bool { return !c.usual(e) }, true},
+		{key, []string{"securityhub"}, []string{"DisableSecurityHub", "BatchDisableStandards"}, "Findings are no longer gathered.", nil, true},
+		{key, []string{"macie2", "detective", "access-analyzer", "inspector2"}, []string{"DisableMacie", "DeleteGraph", "DeleteAnalyzer", "Disable"}, "A protection of AWS is off.", nil, true},
+
+		{"", []string{"events"}, []string{"DisableRule", "DeleteRule"}, "This principal did so in the weeks before too.", func(c *Case, e *Event) bool { return c.usual(e) }, false},
+		{"", []string{"organizations"}, []string{"LeaveOrganization", "RemoveAccountFromOrganization", "DetachPolicy", "DisablePolicyType", "DeletePolicy"}, "Limits of the organisation may no longer hold.", nil, true},
+		{"", []string{"kms"}, []string{"DisableKey", "ScheduleKeyDeletion"}, "What the key encrypts cannot be read any more.", func(_ *Case, e *Event) bool { return !logs.key(e) }, true},
+		{"", []string{"logs"}, []string{"DeleteLogGroup", "DeleteLogStream"}, "Logs of an application or service are gone.", func(_ *Case, e *Event) bool { return !logs.group(e) }, true},
+		{"", []string{"cloudwatch", "monitoring"}, []string{"DeleteAlarms", "DisableAlarmActions"}, "Alarms are silent.", nil, true},
+		{"", []string{"wafv2", "waf", "waf-regional", "network-firewall"}, []string{"DeleteWebACL", "DisassociateWebACL", "DeleteLoggingConfiguration", "DeleteFirewall"}, "Traffic is filtered or logged less.", nil, true},
+	}
+}
+
+// usual reports whether the alert's principal did an action in the baseline too.
+func (c *Case) usual(e *Event) bool {
+	return e.Principal == c.Event.Principal && c.Baseline.Own.Actions[e.Provider+"/"+e.Action] != nil
+}
+
+// lessTrail reports whether a trail was changed to log less, or to another place.
+func lessTrail(_ *Case, e *Event) bool {
+	return no(e, "isMultiRegionTrail") || no(e, "includeGlobalServiceEvents") || no(e, "enableLogFileValidation") || no(e, "isOrganizationTrail") ||
+		len(e.Request("s3BucketName")) > 0
+}
+
+// lessEvents reports whether selectors leave out management events, or those that write.
+func lessEvents(_ *Case, e *Event) bool {
+	if len(e.Request("advancedEventSelectors.fieldSelectors.field")) > 0 {
+		list := e.Request("advancedEventSelectors.fieldSelectors.equals")
+		return !slices.Contains(list, "Management") || len(e.Request("advancedEventSelectors.fieldSelectors.notEquals")) > 0 ||
+			slices.Contains(e.Request("advancedEventSelectors.fieldSelectors.field"), "readOnly")
+	}
+	if no(e, "eventSelectors.includeManagementEvents") {
+		return true
+	}
+	types := e.Request("eventSelectors.readWriteType")
+	return len(types) > 0 && !slices.Contains(types, "All") && !slices.Contains(types, "WriteOnly")
+}
+
+// lessLogs reports whether a change of a bucket of logs costs logs.
+func lessLogs(c *Case, e *Event) bool {
+	switch e.Action {
+	case "PutBucketPolicy":
+		p, ok := policyOf(e.RequestTree("bucketPolicy"))
+		return !ok || !p.serves("cloudtrail.amazonaws.com")
+	case "PutBucketLifecycle", "PutBucketLifecycleConfiguration":
+		return expiresWithin(e, c.Weights.Number("log_expiry_days"))
+	case "PutBucketVersioning":
+		return suspended(e)
+	}
+	return true
+}
+
+// expiresWithin reports whether a lifecycle deletes objects within so many days.
+func expiresWithin(e *Event, days float64) bool {
+	for _, name := range []string{"Expiration.Days", "NoncurrentVersionExpiration.NoncurrentDays"} {
+		for _, v := range e.Request("LifecycleConfiguration.Rule." + name) {
+			if n, err := strconv.ParseFloat(v, 64); err == nil && n <= days {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func suspended(e *Event) bool {
+	return slices.Contains(e.Request("VersioningConfiguration.Status"), "Suspended")
+}
+
+// tamperingKQL asks for every action of the deeds.
+func tamperingKQL() string {
+	var actions []string
+	for _, d := range tamperDeeds(logStore{}) {
+		actions = append(actions, d.actions...)
+	}
+	return is("event.action", actions...)
+}
+
+// without returns the events of a list that are not in another.
+func without(list, other []*Event) []*Event {
+	have := map[string]bool{}
+	for _, e := range other {
+		have[e.ID] = true
+	}
+	return keep(list, func(e *Event) bool { return !have[e.ID] })
+}
