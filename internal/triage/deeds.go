@@ -87,16 +87,21 @@ func (a *Asking) tell(deeds []deed, events []*Event) (n int) {
 		}
 		if len(failed) > 0 {
 			n++
-			a.Say(failed, "Tried without success (%s): %s.", strings.Join(firstFew(errorsOf(failed), 3), ", "), a.c.deed(failed))
+			a.failed(failed)
 		}
 	}
 	return n
 }
 
+// failed says what was tried and not done.
+func (a *Asking) failed(events []*Event) {
+	a.Say(events, "%s, without success (%s).", a.c.deed(events), fewOf(errorsOf(events), 3))
+}
+
 // nothing is what a step says that found nothing.
-func (a *Asking) nothing(of string) {
+func (a *Asking) nothing(what string) {
 	c := a.c
-	a.Say(nil, "No %s by the same session, key, principal or address from %s to %s.", of, stamp(c.Window.From), stamp(c.Window.To))
+	a.Say(nil, "%s by the same session, key, principal or address from %s to %s.", what, stamp(c.Window.From), stamp(c.Window.To))
 }
 
 // deed puts equal deeds into one phrase: "4 s before: StopLogging on main by the same
@@ -287,6 +292,25 @@ func errorsOf(events []*Event) (list []string) {
 	return unique(list)
 }
 
+// many writes a number with its noun.
+func many(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// timesOf writes how often.
+func timesOf(n int) string {
+	switch n {
+	case 1:
+		return "once"
+	case 2:
+		return "twice"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
 // distinct counts the different values that f gives.
 func distinct(events []*Event, f func(*Event) []string) int {
 	seen := map[string]bool{}
@@ -296,4 +320,69 @@ func distinct(events []*Event, f func(*Event) []string) int {
 		}
 	}
 	return len(seen)
+}
+
+const (
+	maxBefore  = 2000 // events that are read of a question
+	maxValues  = 200  // values that a question names
+	maxSingles = 20   // values that are asked for singly if there were more events
+)
+
+// before returns which values of some request parameters events of the baseline have.
+func (a *Asking) before(clause string, paths, values []string) map[string]bool {
+	fields := make([]string, len(paths))
+	for i, p := range paths {
+		fields[i] = "aws.cloudtrail.flattened.request_parameters." + p
+	}
+	return a.beforeFields(clause, fields, values)
+}
+
+// beforeFields is the same for any fields. If more events match than are read, the
+// values not among them are asked for one by one, as many as is reasonable; the others
+// count as known.
+func (a *Asking) beforeFields(clause string, fields, values []string) map[string]bool {
+	seen := map[string]bool{}
+	ask := func(values []string, limit int) (n int) {
+		var parts []string
+		for _, f := range fields {
+			parts = append(parts, is(f, values...))
+		}
+		list, q, err := a.c.query(a.ctx, all(clause, "("+strings.Join(parts, " or ")+")"), a.c.Base, limit)
+		if err != nil {
+			a.err = err
+			return 0
+		}
+		a.Uses(q)
+		for _, e := range list {
+			for _, f := range fields {
+				for _, v := range e.Values(f) {
+					seen[v] = true
+				}
+			}
+		}
+		if q.Truncated {
+			return limit + 1
+		}
+		return len(list)
+	}
+	for part := range slices.Chunk(slices.Clone(values), maxValues) {
+		if a.err != nil {
+			return seen
+		}
+		if ask(slices.Clone(part), maxBefore) <= maxBefore {
+			continue
+		}
+		singles := 0
+		for _, v := range part {
+			if seen[v] {
+				continue
+			}
+			if singles++; singles > maxSingles {
+				seen[v] = true
+				continue
+			}
+			ask([]string{v}, 1)
+		}
+	}
+	return seen
 }

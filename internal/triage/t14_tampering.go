@@ -35,7 +35,7 @@ func runTampering(c *Case, a *Asking) {
 		}
 		if len(failed) > 0 {
 			n++
-			a.Say(failed, "Tried without success (%s): %s.", strings.Join(firstFew(errorsOf(failed), 3), ", "), c.deed(failed))
+			a.failed(failed)
 		}
 		others, _ := d.pick(c, without(every, near))
 		if len(others) > 0 {
