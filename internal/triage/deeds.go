@@ -272,6 +272,9 @@ func (e *Event) objects() []string {
 			return b
 		}
 	}
+	if e.Action == "GetCallerIdentity" {
+		return nil
+	}
 	list := e.subjects()
 	for _, name := range [...]string{
 		"commandId", "instanceProfileName", "samlMetadataDocumentName", "serialNumber", "url", "functionName", "snapshotId", "imageId",

@@ -225,7 +225,7 @@ func (a *Asking) decrypted(near []*Event) bool {
 	text := "decrypted: " + enumerate(what) + fmt.Sprintf(", %d of these names not in the history that is stored", fresh+freshPaths)
 	a.Say(list, "%s. %s.", c.deed(list), strings.ToUpper(text[:1])+text[1:])
 	if fresh+enough*freshPaths >= enough {
-		a.Find("parameters", list, "%s: %s", text, c.fact(list))
+		a.Find("parameters", list, "%s; %s", c.fact(list), text)
 	}
 	return true
 }
