@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/debutsec/debut/ecs"
 )
 
 // A policy is what an event shows of a policy document.
@@ -56,11 +58,13 @@ func policyOf(v any) (policy, bool) {
 	return p, true
 }
 
-// textsOf gathers the texts of a tree, whatever its form.
+// textsOf gathers the texts and numbers of a tree, whatever its form.
 func textsOf(v any) (list []string) {
 	switch v := v.(type) {
 	case string:
 		return []string{v}
+	case ecs.Number:
+		return []string{string(v)}
 	case []any:
 		for _, e := range v {
 			list = append(list, textsOf(e)...)

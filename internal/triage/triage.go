@@ -13,6 +13,7 @@ func Steps() []*Step {
 		dataQuality(),
 		systemsManager(),
 		identities(),
+		compute(),
 		tampering(),
 		outcome(),
 	}
