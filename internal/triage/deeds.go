@@ -268,9 +268,7 @@ func objectsOf(events []*Event) (list []string) {
 // single services use.
 func (e *Event) objects() []string {
 	if e.Service() == "s3" {
-		if b := e.Request("bucketName"); len(b) > 0 {
-			return b
-		}
+		return e.Request("bucketName")
 	}
 	if e.Action == "GetCallerIdentity" {
 		return nil

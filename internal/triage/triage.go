@@ -12,6 +12,7 @@ func Steps() []*Step {
 	return []*Step{
 		dataQuality(),
 		systemsManager(),
+		objects(),
 		identities(),
 		compute(),
 		tampering(),
