@@ -10,6 +10,8 @@
 // (https://maxmind.github.io/MaxMind-DB/), which the user brings; without any, nothing
 // is known about an address. It never asks the network.
 //
+// [Chain] follows a temporary credential back through the calls that handed it out.
+//
 //	e, err := enrich.New(enrich.Options{GeoIP: []string{"GeoLite2-City.mmdb", "GeoLite2-ASN.mmdb"}})
 //	if err != nil {
 //		return err
