@@ -93,7 +93,8 @@ func moment(t testing.TB, s string) time.Time {
 //
 //	at       "-5m", "-3d", "-3d2h"; the alert: "0s"
 //	do       "ssm:SendCommand" (the service's host name is made of its short name)
-//	who      "role/Name", "user/Name", "root", "service/ssm.amazonaws.com"; usually "role/Deploy"
+//	who      "role/Name", "user/Name", "root", "service/ssm.amazonaws.com", "account/444455556666",
+//	         "saml/Name", "web/Subject"; usually "role/Deploy"
 //	session  of a role; usually "ci"
 //	key      access key id; usually made from who and session
 //	since    when the session began, as at; usually an hour before the event
@@ -181,8 +182,14 @@ func identityOf(t testing.TB, account string, at time.Time, get func(name, usual
 		return map[string]any{"type": "Root", "principalId": account, "arn": iam + "root", "accountId": account, "accessKeyId": get("key", "")}
 	case "service":
 		return map[string]any{"type": "AWSService", "invokedBy": name}
+	case "account":
+		return map[string]any{"type": "AWSAccount", "principalId": "AIDA4444555566660000", "accountId": name}
+	case "saml":
+		return map[string]any{"type": "SAMLUser", "principalId": "idp:" + name, "userName": name, "identityProvider": "idp"}
+	case "web":
+		return map[string]any{"type": "WebIdentityUser", "principalId": iam + "oidc-provider/token.example.org:aud:" + name, "userName": name, "identityProvider": iam + "oidc-provider/token.example.org"}
 	}
-	t.Fatalf("who: %q is none of role/, user/, root, service/", kind)
+	t.Fatalf("who: %q is none of role/, user/, root, service/, account/, saml/, web/", kind)
 	return nil
 }
 

@@ -16,6 +16,7 @@ func Steps() []*Step {
 		identities(),
 		compute(),
 		tampering(),
+		identity(),
 		outcome(),
 	}
 }

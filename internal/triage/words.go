@@ -1,0 +1,43 @@
+package triage
+
+import (
+	"fmt"
+	"time"
+)
+
+// lasting writes a duration as people say it: "40 seconds", "12 minutes", "3 hours",
+// "5 days". A negative one is written as 0.
+func lasting(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d < 2*time.Minute:
+		return amount(int(max(d, 0)/time.Second), "second")
+	case d < 2*time.Hour:
+		return amount(int(d/time.Minute), "minute")
+	case d < 2*day:
+		return amount(int(d/time.Hour), "hour")
+	}
+	return amount(int(d/day), "day")
+}
+
+// amount writes a number with its noun.
+func amount(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
+
+// baseDays are the days of the baseline, as sentences name them.
+func (c *Case) baseDays() string {
+	return amount(int(c.Base.To.Sub(c.Base.From).Round(24*time.Hour)/(24*time.Hour)), "day")
+}
+
+// unseen says that something is not in the baseline: "never seen in the 29 days before",
+// or less if the history is not covered.
+func (c *Case) unseen() string {
+	if c.Cold || !c.Baseline.Complete {
+		return "not seen in the stored history"
+	}
+	return "never seen in the " + c.baseDays() + " before the case window"
+}
