@@ -1,8 +1,13 @@
 package triage
 
 import (
+	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
+	"strings"
+
+	"github.com/debutsec/debut/cloudtrail"
 )
 
 // network is the network of an event's address as the baseline has it: a /24 or /48,
@@ -33,4 +38,172 @@ func keepAddresses(list []string, e *Event) []string {
 		a, err := netip.ParseAddr(s)
 		return err != nil || a.Unmap().Is4() != e.IP.Is4()
 	})
+}
+
+// callOf is an action as a reader knows it, such as "ec2:DescribeInstances".
+func callOf(e *Event) string { return e.Service() + ":" + e.Action }
+
+// whatDone is an event's action as the baseline has it.
+func whatDone(e *Event) string { return e.Provider + "/" + e.Action }
+
+// global reports whether AWS, not the caller, chooses the region that a service's events
+// are logged in.
+func global(service string) bool {
+	return slices.Contains([]string{
+		"iam", "organizations", "route53", "route53domains", "cloudfront", "signin", "sts", "support", "account", "shield", "waf",
+		"globalaccelerator", "health", "trustedadvisor", "ce", "budgets", "artifact", "billing", "sso",
+	}, service)
+}
+
+// place returns where an address is, as far as there are databases.
+func (c *Case) place(addr netip.Addr) (p cloudtrail.Place) {
+	if c.Places == nil || !addr.IsValid() {
+		return p
+	}
+	return c.Places.Address(addr)
+}
+
+// A property is one thing that a principal does as always, or not.
+type property struct {
+	name, value string
+	new         bool
+}
+
+// properties compares the alert's event with what the principal did in the baseline, as
+// far as there is something to compare.
+func (c *Case) properties() (list []property) {
+	e, own := c.Event, &c.Baseline.Own
+	add := func(name, value string, known bool) {
+		if value != "" {
+			list = append(list, property{name, value, !known})
+		}
+	}
+	add("service", e.Service(), own.Providers[e.Provider] != nil)
+	add("action", e.Action, own.Actions[whatDone(e)] != nil)
+	if !global(e.Service()) {
+		add("region", e.Region, own.Regions[e.Region] != nil)
+	}
+	agent := agentName(e)
+	add("agent", agent, own.Agents[agent] != nil)
+	here := c.place(e.IP)
+	operators, countries := map[uint32]bool{}, map[string]bool{}
+	if here.ASN != 0 || here.CountryISO != "" {
+		for n := range own.Networks {
+			if p, err := netip.ParsePrefix(n); err == nil {
+				there := c.place(p.Addr())
+				operators[there.ASN], countries[there.CountryISO] = true, true
+			}
+		}
+	}
+	if here.ASN != 0 {
+		add("network operator", cmp.Or(here.ASOrg, "unnamed"), operators[here.ASN])
+	} else {
+		n := network(e)
+		add("network", n, own.Networks[n] != nil)
+	}
+	if here.CountryISO != "" {
+		add("country", cmp.Or(here.Country, here.CountryISO), countries[here.CountryISO])
+	}
+	return list
+}
+
+// peers are the principals that are like the alert's: of the same permission set, path
+// or pattern of names.
+func (c *Case) peers() (list []string) {
+	me := splitPrincipal(c.Event.Principal)
+	if me.name == "" {
+		return nil
+	}
+	for p := range c.Baseline.Principals {
+		if p != c.Event.Principal && me.like(splitPrincipal(p)) {
+			list = append(list, p)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// does returns those of the principals that did the alert's action.
+func (c *Case) does(principals []string) (list []string) {
+	for _, p := range principals {
+		if c.Baseline.Principals[p].Does > 0 {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// A principalName is the ARN of a role or user, taken apart.
+type principalName struct{ account, kind, path, name string }
+
+func splitPrincipal(arn string) (n principalName) {
+	part := strings.SplitN(arn, ":", 6)
+	if len(part) != 6 || part[2] != "iam" {
+		return n
+	}
+	kind, rest, _ := strings.Cut(part[5], "/")
+	if kind != "role" && kind != "user" {
+		return n
+	}
+	i := strings.LastIndexByte(rest, '/')
+	return principalName{part[4], kind, rest[:i+1], rest[i+1:]}
+}
+
+// Paths that AWS makes: to share one tells nothing.
+const (
+	reservedPath    = "aws-reserved/sso.amazonaws.com/"
+	serviceRolePath = "aws-service-role/"
+	servicePath     = "service-role/"
+)
+
+// like reports whether two principals are of one kind.
+func (n principalName) like(o principalName) bool {
+	if n.kind != o.kind || o.name == "" {
+		return false
+	}
+	if strings.HasPrefix(n.path, reservedPath) {
+		return strings.HasPrefix(o.path, reservedPath) && permissionSet(n.name) != "" && permissionSet(n.name) == permissionSet(o.name)
+	}
+	if n.account != o.account || strings.HasPrefix(n.path, serviceRolePath) || strings.HasPrefix(o.path, serviceRolePath) {
+		return false
+	}
+	if n.path == o.path && n.path != "" && n.path != servicePath {
+		return true
+	}
+	return likeNames(n.name, o.name)
+}
+
+// permissionSet returns the permission set of a role of Identity Center, whose name is
+// AWSReservedSSO_SET_HASH.
+func permissionSet(name string) string {
+	s, ok := strings.CutPrefix(name, "AWSReservedSSO_")
+	i := strings.LastIndexByte(s, '_')
+	if !ok || i < 0 {
+		return ""
+	}
+	return s[:i]
+}
+
+// likeNames reports whether two names have the same words but for one: app-deploy-prod
+// and app-deploy-dev.
+func likeNames(a, b string) bool {
+	words := func(s string) []string {
+		return strings.FieldsFunc(strings.ToLower(s), func(r rune) bool { return r == '-' || r == '_' || r == '.' })
+	}
+	x, y := words(a), words(b)
+	if len(x) != len(y) || len(x) < 2 {
+		return false
+	}
+	different := 0
+	for i := range x {
+		if x[i] != y[i] {
+			different++
+		}
+	}
+	return different <= 1
+}
+
+// mostFirst returns the keys of counts, the largest first, equal ones by name.
+func mostFirst(counts map[string]int) []string {
+	return slices.SortedFunc(maps.Keys(counts), func(a, b string) int { return cmp.Or(counts[b]-counts[a], strings.Compare(a, b)) })
 }

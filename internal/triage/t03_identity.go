@@ -137,9 +137,6 @@ func findSession(c *Case, a *Asking, ch *chain) {
 	}
 }
 
-// callOf is an action as a reader knows it, such as "ec2:DescribeInstances".
-func deed(e *Event) string { return e.Service() + ":" + e.Action }
-
 // console reports whether a person sits at the console.
 func console(e *Event, ch *chain) bool {
 	if e.FromWeb || e.Is("signin", "ConsoleLogin") {
@@ -189,7 +186,7 @@ func findEdges(c *Case, a *Asking, ch *chain) {
 			a.Uses(c.Baseline.Query)
 		}
 		if n := len(before); n > 0 {
-			a.Say(before[n-1:], "The edge %s was seen %s in the %s before the case window.", edge, amount(n, "time"), c.baseDays())
+			a.Say(before[n-1:], "The edge %s was seen %s %s.", edge, amount(n, "time"), c.past())
 			continue
 		}
 		a.Say([]*Event{e}, "The edge %s was %s.", edge, c.unseen())

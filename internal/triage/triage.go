@@ -11,12 +11,13 @@ import (
 func Steps() []*Step {
 	return []*Step{
 		dataQuality(),
+		identity(),
+		pattern(),
 		systemsManager(),
 		objects(),
 		identities(),
 		compute(),
 		tampering(),
-		identity(),
 		outcome(),
 	}
 }

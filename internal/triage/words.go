@@ -21,11 +21,14 @@ func lasting(d time.Duration) string {
 }
 
 // amount writes a number with its noun.
-func amount(n int, noun string) string {
-	if n != 1 {
-		noun += "s"
+func amount(n int, noun string) string { return several(n, noun, noun+"s") }
+
+// several is like amount for nouns with a plural of their own.
+func several(n int, one, many string) string {
+	if n == 1 {
+		many = one
 	}
-	return fmt.Sprintf("%d %s", n, noun)
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 // baseDays are the days of the baseline, as sentences name them.
@@ -33,11 +36,19 @@ func (c *Case) baseDays() string {
 	return amount(int(c.Base.To.Sub(c.Base.From).Round(24*time.Hour)/(24*time.Hour)), "day")
 }
 
-// unseen says that something is not in the baseline: "never seen in the 29 days before",
-// or less if the history is not covered.
+// past names the time that the baseline tells of: all of it only if the history is
+// covered.
+func (c *Case) past() string {
+	if c.Cold || !c.Baseline.Complete {
+		return "in the stored history before the case window"
+	}
+	return "in the " + c.baseDays() + " before the case window"
+}
+
+// unseen says that something is not in the baseline.
 func (c *Case) unseen() string {
 	if c.Cold || !c.Baseline.Complete {
-		return "not seen in the stored history"
+		return "not seen " + c.past()
 	}
-	return "never seen in the " + c.baseDays() + " before the case window"
+	return "never seen " + c.past()
 }
