@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/debutsec/debut/ecs"
 	"github.com/debutsec/debut/internal/pipeline"
 	"github.com/debutsec/debut/internal/serve"
 	"github.com/debutsec/debut/internal/server/api"
@@ -114,74 +113,6 @@ func (d *Daemon) hasProvisional() bool {
 		return nil
 	})
 	return err != nil || missing || !read
-}
-
-// gaps raises a health alert for every stretch of time that is not covered.
-func (d *Daemon) gaps(ctx context.Context) error {
-	c := d.opt.Config.Coverage
-	if !c.Alerts {
-		return nil
-	}
-	now := d.opt.Now().UTC()
-	until := now.Add(-time.Duration(c.GapAfter))
-	return d.db.Update(ctx, func(tx store.Tx) error {
-		zones, err := store.CoverageOf(tx, "", "", until.AddDate(0, 0, -7), until)
-		if err != nil {
-			return err
-		}
-		for i := range zones {
-			for _, g := range zones[i].Gaps() {
-				if g.State != store.HourFailed && g.State != store.HourPartial {
-					continue
-				}
-				if err := d.gap(tx, &g, now); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	})
-}
-
-// GapRule is the rule id of health alerts about coverage.
-const GapRule = "debut.coverage"
-
-// gap raises the alert of a gap, once for where it begins; it grows with it.
-func (d *Daemon) gap(tx store.Tx, g *store.Gap, now time.Time) error {
-	uuid := store.NewHandle(fmt.Sprintf("gap %s %s %d", g.Account, g.Region, g.From.Unix()), 0)
-	a, err := store.GetAlert(tx, uuid)
-	if err != nil {
-		return err
-	}
-	what := fmt.Sprintf("%d objects missing, %d failed, %s to %s", g.Missing, g.Failed, g.From.Format(time.RFC3339), g.To.Format(time.RFC3339))
-	if a != nil {
-		if a.What == what {
-			return nil
-		}
-		a.What, a.Last, a.Updated = what, g.To, now
-		return store.PutAlert(tx, a)
-	}
-	a = &store.Alert{
-		Handle: uuid, UUID: uuid, RuleID: GapRule, RuleName: "Records are missing", Type: "health", Severity: "medium", RiskScore: 47,
-		Time: g.From, Last: g.To, Created: now, Updated: now, Account: g.Account, Region: g.Region, Status: store.Open,
-		Who: g.Account + " " + g.Region, What: what,
-	}
-	doc := ecs.Document(map[string]any{
-		"@timestamp": now.Format(ecs.TimeFormat), "kibana.alert.uuid": uuid, "kibana.alert.rule.rule_id": GapRule,
-		"kibana.alert.rule.name": a.RuleName, "kibana.alert.severity": a.Severity, "kibana.alert.reason": what,
-		"cloud": map[string]any{"account": map[string]any{"id": g.Account}, "region": g.Region},
-	})
-	if err := store.PutAlertDocument(tx, uuid, &store.AlertDocument{Document: doc.AppendJSON(nil), Kind: store.KindDocument, Raw: doc.AppendJSON(nil)}); err != nil {
-		return err
-	}
-	if err := store.PutAlert(tx, a); err != nil {
-		return err
-	}
-	_, err = d.router.Notice(tx, store.MessageCoverage, store.Notice{
-		Title: "records are missing: " + a.Who, Lines: []string{what}, RuleID: GapRule, Rule: a.RuleName, Severity: a.Severity,
-		Hint: "debut coverage --account " + g.Account + " --region " + g.Region,
-	}, uuid, now)
-	return err //nolint:wrapcheck // of the store
 }
 
 // Status implements server.Daemon.
