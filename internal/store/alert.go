@@ -301,7 +301,7 @@ type Filter struct {
 	From, To  time.Time // From ≤ Time < To
 	Status    []string
 	Severity  []string
-	Rule      []string // ids, or names whatever the case
+	Rule      []string // ids, or names whatever the case; one alone that is an id is no name
 	Principal string
 	Account   string
 	Tag       string
@@ -337,16 +337,22 @@ func (f *Filter) Match(a *Alert) bool {
 	})
 }
 
-// AlertsBy yields the alerts that a filter chooses, in order of time.
+// AlertsBy yields the alerts that a filter chooses, in order of time. It looks at those
+// of its time, or, if Rule is one id, at those of that rule.
 func AlertsBy(tx Tx, f Filter) iter.Seq2[*Alert, error] {
-	var from, to []byte
-	if !f.From.IsZero() {
-		from = keyTime(nil, nanos(f.From))
-	}
-	if !f.To.IsZero() {
-		to = keyTime(nil, nanos(f.To))
-	}
 	return func(yield func(*Alert, error) bool) {
+		table, prefix, err := f.index(tx)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		from, to := slices.Clip(prefix), Behind(prefix)
+		if !f.From.IsZero() {
+			from = keyTime(slices.Clip(prefix), nanos(f.From))
+		}
+		if !f.To.IsZero() {
+			to = keyTime(slices.Clip(prefix), nanos(f.To))
+		}
 		if f.After != "" {
 			a, err := GetAlert(tx, f.After)
 			switch {
@@ -357,22 +363,23 @@ func AlertsBy(tx Tx, f Filter) iter.Seq2[*Alert, error] {
 				yield(nil, fmt.Errorf("alert %s: %w", f.After, ErrNotFound))
 				return
 			case f.Ascending:
-				from = append(handleTime(a.Time, a.Handle), 0)
+				from = append(slices.Concat(prefix, handleTime(a.Time, a.Handle)), 0)
 			default:
-				to = handleTime(a.Time, a.Handle)
+				to = slices.Concat(prefix, handleTime(a.Time, a.Handle))
 			}
 		}
-		pairs := tx.Reverse(AlertTimes, from, to)
+		pairs := tx.Reverse(table, from, to)
 		if f.Ascending {
-			pairs = tx.Range(AlertTimes, from, to)
+			pairs = tx.Range(table, from, to)
 		}
 		n := 0
 		for p, err := range pairs {
 			var a Alert
 			if err == nil {
 				var ok bool
-				if ok, err = getJSON(tx, Alerts, p.Key[8:], &a); err == nil && !ok {
-					err = fmt.Errorf("alert %s is listed and not there: %w", p.Key[8:], ErrDamaged)
+				handle := p.Key[len(prefix)+8:]
+				if ok, err = getJSON(tx, Alerts, handle, &a); err == nil && !ok {
+					err = fmt.Errorf("alert %s is listed and not there: %w", handle, ErrDamaged)
 				}
 			}
 			if err != nil {
@@ -387,6 +394,18 @@ func AlertsBy(tx Tx, f Filter) iter.Seq2[*Alert, error] {
 			}
 		}
 	}
+}
+
+// index chooses the table to go through, and the part of it.
+func (f *Filter) index(tx Tx) (Table, []byte, error) {
+	if len(f.Rule) != 1 {
+		return AlertTimes, nil, nil
+	}
+	prefix := keyText(nil, clean(f.Rule[0]))
+	for _, err := range tx.Range(AlertRules, prefix, Behind(prefix)) {
+		return AlertRules, prefix, err
+	}
+	return AlertTimes, nil, nil
 }
 
 // AlertsOfRule returns the alerts of a rule that begin in [from, to), by time,
