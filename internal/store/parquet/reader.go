@@ -257,13 +257,16 @@ func (f *File) coded(group, column int) (*coded, error) {
 
 func codedOf(chunk *parquet.FileColumnChunk, rows int) (*coded, error) {
 	c := &coded{codes: make([]int32, 0, rows)}
-	of := map[int32]int32{} // code in the dictionary: ours
+	var of []int32 // by code in the dictionary: ours, and one more; 0: none yet
 	err := pagesOf(chunk, rows, func(p parquet.Page) error {
 		d, dict := p.Data(), p.Dictionary()
 		next := int32(0)
 		add := func(text string) int32 {
 			c.values = append(c.values, []string{text})
 			return int32(len(c.values) - 1)
+		}
+		if dict != nil && of == nil {
+			of = make([]int32, dict.Len())
 		}
 		var codes []int32
 		var data []byte
@@ -279,12 +282,10 @@ func codedOf(chunk *parquet.FileColumnChunk, rows int) (*coded, error) {
 			if dict == nil {
 				return add(string(data[offsets[i]:offsets[i+1]]))
 			}
-			code, known := of[codes[i]]
-			if !known {
-				code = add(string(dict.Index(codes[i]).ByteArray()))
-				of[codes[i]] = code
+			if of[codes[i]] == 0 {
+				of[codes[i]] = 1 + add(string(dict.Index(codes[i]).ByteArray()))
 			}
-			return code
+			return of[codes[i]] - 1
 		}
 		levels := p.DefinitionLevels()
 		if levels == nil {

@@ -93,10 +93,13 @@ func (f *File) searched(x query.Expr) []searched {
 
 // excluded reports whether no row of a group can match x, by what is quick to read.
 func (f *File) excluded(group int, x query.Expr) (bool, error) {
-	exact := f.constant(group, f.own.inexact, 0)
+	inexact, err := f.inexactColumns(group)
+	if err != nil {
+		return false, err
+	}
 	for _, c := range f.searched(x) {
-		if !exact {
-			return false, nil
+		if inexact>>c.bit&1 == 1 {
+			continue
 		}
 		chunk := f.chunk(group, c.column)
 		texts, ok := query.Required(x, c.field)
@@ -115,6 +118,27 @@ func (f *File) excluded(group int, x query.Expr) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// inexactColumns returns the bits of the columns that have a row in a group whose value
+// is not the whole one: such a row may match although its value does not.
+func (f *File) inexactColumns(group int) (bits int32, err error) {
+	if f.constant(group, f.own.inexact, 0) {
+		return 0, nil
+	}
+	pages := f.chunk(group, f.own.inexact).PagesFrom(f.f)
+	defer func() { _ = pages.Close() }() // only read from
+	dict, err := pages.ReadDictionary()
+	if err != nil {
+		return 0, damaged(err)
+	}
+	if dict == nil || !f.onlyDictionary(group, f.own.inexact) {
+		return -1, nil
+	}
+	for i := range dict.Len() {
+		bits |= dict.Index(int32(i)).Int32()
+	}
+	return bits, nil
 }
 
 // mayHold reports whether a column may have one of the texts, by its bloom filter.
