@@ -8,7 +8,6 @@ import (
 	"strings"
 )
 
-//nolint:gochecknoglobals // read-only
 var (
 	portTest = regexp.MustCompile(`(?i)(?:^|[\s;&|(])(?:ba)?sh\s+-c\s+["']?\s*(?:echo\s*|:\s*|true\s*)?[<>]\s*/dev/tcp/[\w.$:{}-]+/[\w${}]+\s*(?:["'\n;|]|$|&&|\s+2?>)`)
 	decrypts = regexp.MustCompile(`(?i)(?:openssl\s+(?:enc|aes)\S*\s[^\n;|&]*?(?-i:-d)\b|gpg2?\s[^\n;|&]*(?:-d\b|--decrypt))`)

@@ -25,7 +25,7 @@ type span struct {
 
 // Names of what is secret, and values: in quotation marks, or up to a blank.
 const (
-	secretName = `(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|api[_-]?key|access[_-]?key|secret[_-]?key|private[_-]?key|client[_-]?secret|credentials?|signature|sig|auth[_-]?key|account[_-]?key)`
+	secretName = `(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|api[_-]?key|access[_-]?key|secret[_-]?key|private[_-]?key|client[_-]?secret|credentials?|signature|sig|auth[_-]?key|account[_-]?key)` //nolint:gosec // a pattern of names, no secret
 	value      = `("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s"';&|,]+)`
 	clause     = `(?:[^\n;|&]|&[^&\n])`
 )
@@ -62,7 +62,6 @@ var secretPatterns = []*regexp.Regexp{
 	regexp.MustCompile(`\b(eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?)`),
 }
 
-//nolint:gochecknoglobals // read-only
 var (
 	keyID = regexp.MustCompile(`\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{12,28}\b`)
 	// random is a long word without a blank, such as a key; what else it may be, a

@@ -61,7 +61,6 @@ func newLayer(text, how string, depth int) *layer {
 
 type hidden struct{ text, how string }
 
-//nolint:gochecknoglobals // read-only
 var (
 	b64lines = regexp.MustCompile(`(?:[A-Za-z0-9+/]{48,}\r?\n)+[A-Za-z0-9+/]+={0,2}`)
 	hexrun   = regexp.MustCompile(`(?:[0-9a-fA-F]{2}){8,}`)
@@ -121,7 +120,7 @@ func readable(b []byte) (string, bool) {
 			return "", false
 		}
 		// A stream that is cut short is readable as far as it goes.
-		b, _ = io.ReadAll(io.LimitReader(r, MaxText)) //nolint:errcheck // see above
+		b, _ = io.ReadAll(io.LimitReader(r, MaxText))
 	}
 	if len(b) < 4 {
 		return "", false
@@ -161,7 +160,6 @@ func utf16Text(b []byte) (string, bool) {
 	return string(utf16.Decode(units)), true
 }
 
-//nolint:gochecknoglobals // read-only
 var (
 	continued = regexp.MustCompile("[\\\\`^]\r?\n[ \t]*")
 	escape    = regexp.MustCompile(`\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\0?[0-3][0-7]{2}`)
