@@ -2,6 +2,7 @@ package triage
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -63,13 +64,17 @@ func (a *Asking) nearby() []*Event {
 	return c.Own()
 }
 
-func (c *Case) sharedAddress() bool {
-	for _, p := range c.Settings.Networks {
-		if c.Event.IP.IsValid() && p.Contains(c.Event.IP) {
-			return true
-		}
-	}
-	return false
+func (c *Case) sharedAddress() bool { return c.ownNetwork(c.Event.IP) }
+
+// ownNetwork reports whether an address is one of the organisation's egress addresses.
+func (c *Case) ownNetwork(addr netip.Addr) bool {
+	return slices.ContainsFunc(c.Settings.Networks, func(p netip.Prefix) bool { return p.Contains(addr) })
+}
+
+// byPrincipal returns the events that the alert's principal did: not those that only
+// share his address.
+func (c *Case) byPrincipal(events []*Event) []*Event {
+	return keep(events, func(e *Event) bool { return e.Principal == c.Event.Principal })
 }
 
 // tell says what was done of each kind and finds what it is worth. It returns how many
@@ -117,12 +122,14 @@ func (c *Case) fact(events []*Event) string {
 	return c.what(events) + ", " + strings.ToLower(when[:1]) + when[1:]
 }
 
-func (c *Case) what(events []*Event) string {
+func (c *Case) what(events []*Event) string { return did(events) + " " + c.by(events) }
+
+func did(events []*Event) string {
 	text := counted(events)
 	if on := objectsOf(events); len(on) > 0 {
 		text += " on " + fewOf(on, 3)
 	}
-	return text + " " + c.by(events)
+	return text
 }
 
 // when says how long before or after the alert's event.

@@ -196,7 +196,7 @@ func (a *Asking) polls(all []*Event) (n int) {
 // had not read in the baseline. A path that is read with all below it counts as many.
 func (a *Asking) decrypted(near []*Event) bool {
 	c := a.c
-	list := keep(near, func(e *Event) bool {
+	list := keep(c.byPrincipal(near), func(e *Event) bool {
 		return e.Is("ssm", parameterActions...) && e.Error == "" && slices.Contains(e.Request("withDecryption"), "true")
 	})
 	if len(list) == 0 {

@@ -150,7 +150,7 @@ func callersKey(_ *Case, e *Event) bool {
 // before.
 func (a *Asking) objectsRead(near []*Event) (n int) {
 	c := a.c
-	read := keep(near, func(e *Event) bool { return slices.Contains(readObjects, e.Action) })
+	read := keep(c.byPrincipal(near), func(e *Event) bool { return slices.Contains(readObjects, e.Action) })
 	done := keep(read, func(e *Event) bool { return e.Error == "" })
 	if failed := without(read, done); len(failed) > 0 {
 		n++

@@ -127,7 +127,7 @@ func credentialDeeds() []deed {
 // roles says who it was asked, and which roles were taken.
 func (a *Asking) roles(near []*Event) (n int) {
 	c := a.c
-	who := keep(near, func(e *Event) bool { return e.Is("sts", "GetCallerIdentity") && c.Tie(e) != TieAddress })
+	who := keep(c.byPrincipal(near), func(e *Event) bool { return e.Is("sts", "GetCallerIdentity") })
 	if len(who) > 0 {
 		n++
 		const action = "sts.amazonaws.com/GetCallerIdentity"
@@ -159,7 +159,7 @@ func (a *Asking) roles(near []*Event) (n int) {
 // secrets says which secrets of Secrets Manager were read. There is no weight for it.
 func (a *Asking) secrets(near []*Event) (n int) {
 	c := a.c
-	read := keep(near, func(e *Event) bool { return e.Is("secretsmanager", "GetSecretValue", "BatchGetSecretValue") })
+	read := keep(c.byPrincipal(near), func(e *Event) bool { return e.Is("secretsmanager", "GetSecretValue", "BatchGetSecretValue") })
 	done := keep(read, func(e *Event) bool { return e.Error == "" })
 	if len(done) > 0 {
 		n++

@@ -19,6 +19,7 @@ func Steps() []*Step {
 		compute(),
 		tampering(),
 		outcome(),
+		targets(),
 	}
 }
 
