@@ -16,6 +16,11 @@ import (
 //go:embed page.html
 var pageSource string
 
+// styleSource is the style of every page.
+//
+//go:embed style.css
+var styleSource string
+
 // A page is what the template shows. The template passes every text through Safe,
 // and html/template escapes it for where it stands.
 type page struct {
@@ -71,9 +76,9 @@ type ruleRow struct {
 // HTML writes one page that needs nothing else: no script, no font, no network.
 // Withheld alerts are only counted.
 func HTML(w io.Writer, s *Scan) error {
-	t, err := template.New("page").Funcs(template.FuncMap{
+	t, err := pageTemplate(pageSource, template.FuncMap{
 		"safe": Safe, "lines": func(s string) string { return strings.Join(safeLines(s), "\n") },
-	}).Parse(pageSource)
+	})
 	if err != nil {
 		return err
 	}
@@ -82,6 +87,18 @@ func HTML(w io.Writer, s *Scan) error {
 		return err
 	}
 	return t.Execute(w, pageOf(s, shown))
+}
+
+// pageTemplate parses a page, which has the style of all.
+func pageTemplate(source string, funcs template.FuncMap) (*template.Template, error) {
+	t, err := template.New("page").Funcs(funcs).Parse(source)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := t.New("style").Parse(styleSource); err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 func pageOf(s *Scan, shown []*alert.Alert) *page {

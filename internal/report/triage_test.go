@@ -52,6 +52,7 @@ func triageFormats() []triageFormat {
 		{"100.txt", triageText(report.Options{Width: 100})},
 		{"plain.txt", triageText(report.Options{})},
 		{"color.txt", triageText(report.Options{Width: 100, Color: true})},
+		{"html", report.TriageHTML},
 	}
 }
 

@@ -394,3 +394,6 @@ func briefly(ids []string) string {
 	}
 	return strings.Join(parts, ", ")
 }
+
+// clockUTC writes a time for people, empty for none.
+func clockUTC(t time.Time) string { return clock(t, timeFormat) }
