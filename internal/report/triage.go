@@ -234,8 +234,8 @@ func (t *sheet) steps(r *triage.Report) {
 		for _, c := range first(a.Caveats, maxParts) {
 			t.under("! " + c)
 		}
-		if len(a.Evidence)+len(a.Queries) > 0 {
-			t.line("       %s", t.dim("from "+plural(int64(len(a.Evidence)), "event")+", "+plural(int64(len(a.Queries)), "query")))
+		if s := sources(a); s != "" {
+			t.line("       %s", t.dim("from "+s))
 		}
 	}
 	t.item("", more(left))
@@ -307,7 +307,7 @@ func (t *sheet) timeline(r *triage.Report) {
 		if how == "success" {
 			how = ""
 		}
-		t.cols(bare, painted, 33, join(" · ", join(" ", clip(m.Action, maxName), clip(m.What, maxMessage)), clip(m.Who, maxName), m.Tie, clip(how, maxName)))
+		t.cols(bare, painted, 33, join(" · ", join(" ", m.Action, clip(m.What, maxMessage)), clip(m.Who, maxName), m.Tie, clip(how, maxName)))
 	}
 	if omitted > 0 {
 		t.cols("", "", 2, omittedMoments(omitted))

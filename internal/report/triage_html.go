@@ -1,10 +1,12 @@
 package report
 
 import (
+	"cmp"
 	_ "embed" // the page's template
 	"html/template"
 	"io"
 	"math"
+	"slices"
 
 	"github.com/debutsec/debut/internal/triage"
 )
@@ -55,7 +57,6 @@ type stepCard struct {
 	Class   string
 	Worth   string
 	Sources string
-	More    string
 }
 
 // An actionCard is a proposed action in words.
@@ -71,9 +72,9 @@ type actionCard struct {
 func TriageHTML(w io.Writer, r *triage.Report) error {
 	p := triagePageOf(r)
 	t, err := pageTemplate(triageSource, template.FuncMap{
-		"safe":   func(s string) string { return Safe(clip(s, maxValue)) },
-		"name":   func(s string) string { return Safe(clip(s, maxName)) },
-		"words":  words,
+		"safe":  func(s string) string { return Safe(clip(s, maxValue)) },
+		"name":  func(s string) string { return Safe(clip(s, maxName)) },
+		"words": words, "capital": capital,
 		"signed": signed,
 		"brief":  func(id string) string { return briefly([]string{id}) },
 		"utc":    clockUTC,
@@ -136,12 +137,9 @@ func triagePageOf(r *triage.Report) *triagePage {
 func (p *triagePage) cards(r *triage.Report) {
 	for i := range first(r.Steps, maxParts) {
 		a := &r.Steps[i]
-		c := stepCard{Answer: a, N: i + 1, Class: statusClass(a.Status), Worth: some(0)}
+		c := stepCard{Answer: a, N: i + 1, Class: statusClass(a.Status), Sources: sources(a)}
 		if a.Points != 0 {
 			c.Worth = signed(a.Points)
-		}
-		if n := len(a.Evidence) + len(a.Queries); n > 0 {
-			c.Sources = plural(int64(len(a.Evidence)), "event") + ", " + plural(int64(len(a.Queries)), "query")
 		}
 		if p.steps[a.ID] == 0 {
 			p.steps[a.ID] = c.N
@@ -157,8 +155,6 @@ func (p *triagePage) cards(r *triage.Report) {
 
 func statusClass(status string) string {
 	switch status {
-	case triage.Answered:
-		return "good"
 	case triage.NotKnown:
 		return "medium"
 	case triage.Failed:
@@ -199,7 +195,8 @@ func share(part, whole float64) float64 {
 }
 
 func categoryBars(list []triage.Category) (bars []categoryBar) {
-	list = first(list, maxParts)
+	list = slices.Clone(first(list, maxParts))
+	slices.SortStableFunc(list, func(a, b triage.Category) int { return cmp.Compare(b.Points, a.Points) })
 	longest := 0.0
 	size := func(n int) float64 { return math.Abs(float64(n)) }
 	for _, c := range list {

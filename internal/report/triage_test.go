@@ -53,6 +53,8 @@ func triageFormats() []triageFormat {
 		{"plain.txt", triageText(report.Options{})},
 		{"color.txt", triageText(report.Options{Width: 100, Color: true})},
 		{"html", report.TriageHTML},
+		{"md", report.TriageMarkdown},
+		{"csv", report.TriageCSV},
 	}
 }
 

@@ -126,8 +126,8 @@ func (p *picture) spot(m *moment, x, y float64, begin int) {
 		}
 	}
 	title := join(" · ", m.Time+" UTC", m.Off, m.Action, m.What, m.Who, m.Tie, m.How)
-	if m.Steps != "" {
-		title += " · cited by " + m.Steps
+	if len(m.Steps) > 0 {
+		title += " · cited by " + strings.Join(few(m.Steps, maxName), " ")
 	}
 	radius := dotSize
 	if m.This {

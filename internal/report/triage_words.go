@@ -190,7 +190,7 @@ func tieWords(tie string) string {
 func off(d time.Duration) string {
 	sign := "+"
 	if d < 0 {
-		sign, d = "−", -d
+		sign, d = "-", -d
 	}
 	if d < 0 { // the least duration has no opposite
 		d = 1<<63 - 1
@@ -216,7 +216,7 @@ func off(d time.Duration) string {
 type moment struct {
 	N                                             int
 	Time, Off, Action, What, Who, Tie, Event, How string
-	Steps                                         string
+	Steps                                         []string
 	This, Failed, Cited                           bool
 }
 
@@ -228,14 +228,14 @@ func momentsOf(r *triage.Report, most int) (list []moment, omitted int) {
 			break
 		}
 		m := &r.Timeline[i]
-		how := m.Outcome
-		failed := how != "" && how != "success"
+		action := clip(m.Action, maxName)
 		if m.Count > 1 {
-			how = join(", ", how, count(int64(m.Count))+" times")
+			action += " ×" + count(int64(m.Count))
 		}
 		v := moment{
-			N: i + 1, Time: clock(m.Time, timeFormat), Action: m.Action, What: m.What, Who: m.Who, Tie: tieWords(m.Tie), Event: m.EventID,
-			How: how, Steps: strings.Join(few(m.Steps, maxName), " "), This: m.Tie == triage.TieThis, Failed: failed, Cited: len(m.Steps) > 0,
+			N: i + 1, Time: clock(m.Time, timeFormat), Action: action, What: m.What, Who: m.Who, Tie: tieWords(m.Tie), Event: m.EventID,
+			How: m.Outcome, Steps: m.Steps, This: m.Tie == triage.TieThis, Cited: len(m.Steps) > 0,
+			Failed: m.Outcome != "" && m.Outcome != "success",
 		}
 		if !m.Time.IsZero() {
 			v.Off = off(m.Time.Sub(r.Time))
@@ -315,6 +315,18 @@ func kinds(e *triage.Entities) (list []kind) {
 		}
 	}
 	return list
+}
+
+// sources says on how many events and queries an answer rests.
+func sources(a *triage.Answer) string {
+	var parts []string
+	if n := len(a.Evidence); n > 0 {
+		parts = append(parts, plural(int64(n), "event"))
+	}
+	if n := len(a.Queries); n > 0 {
+		parts = append(parts, plural(int64(n), "query"))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // params lists the parameters of a playbook by name.
