@@ -14,7 +14,7 @@ import (
 // what is said of the caller is the same as of CloudTrail's own records.
 func TestDocuments(t *testing.T) {
 	t.Parallel()
-	for _, step := range []string{"T3", "T4"} {
+	for _, step := range []string{"T3", "T4", "T6"} {
 		for name, f := range load(t, "testdata/weights/"+step+".toml") {
 			t.Run(step+"."+name, func(t *testing.T) {
 				t.Parallel()

@@ -18,6 +18,7 @@ func Steps() []*Step {
 		identities(),
 		compute(),
 		tampering(),
+		timing(),
 		outcome(),
 		targets(),
 	}
