@@ -255,7 +255,7 @@ func findSelection(c *Case, a *Asking) {
 		return
 	}
 	last := found[len(found)-1]
-	a.Find("selection", onePerAction(found), "follows %s by %s", deed(last), lasting(e.Time.Sub(last.Time)))
+	a.Find("selection", onePerAction(found), "follows %s by %s", callOf(last), lasting(e.Time.Sub(last.Time)))
 }
 
 // lists reports whether an action lists things.

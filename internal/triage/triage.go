@@ -13,12 +13,12 @@ func Steps() []*Step {
 		dataQuality(),
 		identity(),
 		pattern(),
+		timing(),
 		systemsManager(),
 		objects(),
 		identities(),
 		compute(),
 		tampering(),
-		timing(),
 		outcome(),
 		targets(),
 	}
