@@ -24,6 +24,7 @@ const provisionalFor = 24 * time.Hour
 
 // Intervals of what is done beside the records.
 const (
+	expireFirst   = time.Minute
 	expireEvery   = time.Hour
 	coverageEvery = 5 * time.Minute
 	wakeEvery     = time.Second
@@ -34,7 +35,7 @@ const (
 // housekeeping does what has to be done now and then.
 func (d *Daemon) housekeeping(ctx context.Context) error {
 	compact := time.NewTicker(time.Duration(d.opt.Config.Store.CompactInterval))
-	expire := time.NewTicker(expireEvery)
+	expire := time.NewTicker(expireFirst)
 	cover := time.NewTicker(coverageEvery)
 	wake := time.NewTicker(wakeEvery)
 	defer compact.Stop()
@@ -55,6 +56,7 @@ func (d *Daemon) housekeeping(ctx context.Context) error {
 			tell("the event log is not compacted", d.events.Compact(ctx))
 			tell("provisional alerts", d.release(ctx))
 		case <-expire.C:
+			expire.Reset(expireEvery)
 			tell("nothing is expired", d.expire(ctx))
 		case <-cover.C:
 			tell("the coverage is not checked", d.gaps(ctx))
@@ -119,7 +121,7 @@ func (d *Daemon) hasProvisional() bool {
 func (d *Daemon) Status() api.Status {
 	e := d.engine.Status()
 	st := api.Status{
-		Hits: e.Hits, Log: api.LogStatus{End: e.End, Folded: e.Folded},
+		Hits: e.Hits, Memory: api.MemoryStatus{Rows: e.Rows}, Log: api.LogStatus{End: e.End, Folded: e.Folded},
 		Commits: api.CommitStatus{Count: e.Commits, Seconds: e.CommitSeconds, Latency: e.Latency},
 	}
 	for _, s := range d.sources {

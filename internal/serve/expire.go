@@ -23,22 +23,12 @@ const (
 
 // Expire forgets what no detector needs at hand any more: hits out of reach of what has
 // come in the last day, findings older than keep (0: none), and the memory of versions
-// of rules that were retired. Hits that a late event needs all the same are read back
+// of rules that are in use no more. Hits that a late event needs all the same are read back
 // from stored events, so it changes no alert. It works in small transactions beside the
 // commits.
 func (e *Engine) Expire(ctx context.Context, keep time.Duration) error {
-	var gone []int32
-	if err := e.opt.DB.View(ctx, func(tx store.Tx) error {
-		for k, err := range store.RuleVersions(tx, "") {
-			if err != nil {
-				return err
-			}
-			if k.Retired {
-				gone = append(gone, k.Number)
-			}
-		}
-		return nil
-	}); err != nil {
+	gone, err := e.unused(ctx)
+	if err != nil {
 		return err
 	}
 	for _, number := range gone {
@@ -46,27 +36,56 @@ func (e *Engine) Expire(ctx context.Context, keep time.Duration) error {
 			return err
 		}
 	}
-	watermark := e.watermark.Load()
-	if watermark == 0 {
-		return nil
-	}
 	set := e.rules.Load()
+	var rows memoryRows
 	for i, r := range set.engine.Rules {
-		f := forgetter{e: e, number: set.number[i], notes: true}
+		f := forgetter{e: e, number: set.number[i], notes: true, suppression: set.suppression[i], single: r.Reach() == 0}
+		hits, findings := int64(minTime), int64(minTime)
+		if watermark := e.watermark.Load(); watermark != 0 {
+			hits = e.hitHorizon(watermark, int64(r.Reach()))
+			if keep > 0 {
+				findings = minus(minus(watermark, int64(keep)), int64(r.Reach()))
+			}
+		}
 		if r.Type == rule.Threshold {
-			if err := f.hitsBefore(ctx, e.hitHorizon(watermark, int64(r.Reach()))); err != nil {
+			if err := f.hitsBefore(ctx, hits); err != nil {
 				return err
 			}
 		}
-		if keep <= 0 {
-			continue
-		}
-		f.suppression, f.single = set.suppression[i], r.Reach() == 0
-		if err := f.findingsBefore(ctx, minus(minus(watermark, int64(keep)), int64(r.Reach()))); err != nil {
+		if err := f.findingsBefore(ctx, findings); err != nil {
 			return err
 		}
+		rows.findings += f.kept.findings
+		rows.hits += f.kept.hits
 	}
+	e.stats.rows.Store(&rows)
 	return nil
+}
+
+// memoryRows counts what is remembered.
+type memoryRows struct{ findings, hits int64 }
+
+// unused returns the numbers of versions of rules that remember something and are not in
+// use: they were retired, or a rebuild was broken off.
+func (e *Engine) unused(ctx context.Context) ([]int32, error) {
+	var gone []int32
+	err := e.opt.DB.View(ctx, func(tx store.Tx) error {
+		used := map[int32]bool{}
+		for k, err := range store.RuleVersions(tx, "") {
+			if err != nil {
+				return err
+			}
+			used[k.Number] = !k.Retired
+		}
+		numbers, err := store.MemoryOf(tx)
+		for _, n := range numbers {
+			if !used[n] {
+				gone = append(gone, n)
+			}
+		}
+		return err
+	})
+	return gone, err
 }
 
 // hitHorizon is the time before which hits are not kept. While a backlog is read they
@@ -130,6 +149,7 @@ type forgetter struct {
 	suppression *detect.Suppression // of the rule; may be nil
 	single      bool                // findings are single events
 	units       map[unitID]bool     // whether they are still needed, of some
+	kept        memoryRows
 }
 
 // Bounds of what a forgetter holds in memory.
@@ -171,6 +191,7 @@ func (f *forgetter) hitsBefore(ctx context.Context, before int64) error {
 				return err
 			}
 			if h.Time >= before {
+				f.kept.hits++
 				continue
 			}
 			if hits = append(hits, h); len(hits) == forgetAtOnce {
@@ -206,13 +227,14 @@ func (f *forgetter) findingsBefore(ctx context.Context, before int64) error {
 			if err != nil {
 				return err
 			}
-			if x.Last >= before {
-				continue
-			}
-			if needed, err := f.speaks(tx, x, before); err != nil || needed {
-				if err != nil {
+			needed := x.Last >= before
+			if !needed {
+				if needed, err = f.speaks(tx, x, before); err != nil {
 					return err
 				}
+			}
+			if needed {
+				f.kept.findings++
 				continue
 			}
 			if findings = append(findings, *x); len(findings) == forgetAtOnce {

@@ -83,8 +83,8 @@ func TestLateHitOfForgottenWindow(t *testing.T) {
 						}
 					}
 					forget(t, e, 0)
-					if n := w.hits(); n != 0 {
-						t.Errorf("%d hits are kept", n)
+					if n, rows := w.hits(), e.Status().Rows; n != 0 || rows["hits"] != 0 || rows["findings"] == 0 != (len(tc.first) == 2) {
+						t.Errorf("%d hits are kept, of %v", n, rows)
 					}
 				})
 				run(t, w, func(e *serve.Engine) { send(t, e, "late", late...) }) // what was forgotten is known after a restart
@@ -185,6 +185,39 @@ func TestForgottenEpisodeBefore(t *testing.T) {
 	})
 	if diff := cmp.Diff(want(t, cat, list, time.Time{}, records), got(t, w.db)); diff != "" {
 		t.Errorf("(-scan +serve):\n%s", diff)
+	}
+}
+
+// What a version remembered goes when it is not in use, also when the rule has come back
+// to it meanwhile, under another number.
+func TestForgottenVersions(t *testing.T) {
+	t.Parallel()
+	cat := ecs.NewCatalogue()
+	one, two := []serve.Rule{firstTime(t, cat, "one", "SendCommand")}, []serve.Rule{firstTime(t, cat, "two", "SendCommand")}
+	w := newWorld(t, cat, one)
+	w.opt.Now = func() time.Time { return base.Add(time.Hour) }
+	run(t, w, func(e *serve.Engine) {
+		send(t, e, "a", happened(1, base, "ana", "SendCommand"))
+		for _, list := range [][]serve.Rule{two, one} {
+			if n, err := e.Reload(t.Context(), list); err != nil || n != 1 {
+				t.Fatalf("%d rebuilt: %v", n, err)
+			}
+		}
+		if err := e.Expire(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		if n := e.Status().Rows["findings"]; n != 1 {
+			t.Errorf("%d findings in use", n)
+		}
+	})
+	if err := w.db.View(t.Context(), func(tx store.Tx) error {
+		numbers, err := store.MemoryOf(tx)
+		if !cmp.Equal(numbers, []int32{3}) {
+			t.Errorf("memory of %v", numbers)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -3,6 +3,8 @@ package serve
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/debutsec/debut/internal/store"
 )
 
 // latencyBounds are the upper bounds of the commit histogram, in milliseconds.
@@ -16,6 +18,7 @@ type stats struct {
 	failedDeliveries, failedObjects                    atomic.Int64
 	commits, chunks, commitNanos                       atomic.Int64
 	latency                                            [len(latencyBounds) + 1]atomic.Int64
+	rows                                               atomic.Pointer[memoryRows]
 }
 
 func (s *stats) commit(chunks int, d time.Duration) {
@@ -62,6 +65,9 @@ type Status struct {
 	Dropped    int64            `json:"dropped"`
 	Severities map[string]int64 `json:"severities,omitempty"`
 
+	// Rows counts what is remembered, by table, as of the last Expire; nil: before one.
+	Rows map[string]int64 `json:"rows,omitempty"`
+
 	FailedDeliveries int64   `json:"failed_deliveries"`
 	FailedObjects    int64   `json:"failed_objects"`
 	Commits          int64   `json:"commits"`
@@ -98,6 +104,9 @@ func (e *Engine) Status() Status {
 	})
 	for i, name := range []string{"low", "medium", "high", "critical"} {
 		out.Severities[name] = s.severities[i].Load()
+	}
+	if rows := s.rows.Load(); rows != nil {
+		out.Rows = map[string]int64{store.Findings.String(): rows.findings, store.Hits.String(): rows.hits}
 	}
 	sum := uint64(0)
 	for i, bound := range latencyBounds {

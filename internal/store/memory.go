@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 
 	"github.com/debutsec/debut/detect"
 	"github.com/debutsec/debut/ecs"
@@ -185,6 +186,40 @@ func AllFindings(tx Tx, rule int32) iter.Seq2[*Finding, error] {
 			}
 		}
 	}
+}
+
+// MemoryOf returns the numbers of the versions of rules that findings or hits are kept
+// of, each once.
+func MemoryOf(tx Tx) ([]int32, error) {
+	var out []int32
+	for _, t := range []Table{Findings, Hits} {
+		for from := []byte(nil); ; {
+			number, err := firstNumber(tx, t, from)
+			if err != nil {
+				return nil, err
+			}
+			if number == 0 {
+				break
+			}
+			if !slices.Contains(out, number) {
+				out = append(out, number)
+			}
+			from = Behind(keyNumber(nil, uint32(number)))
+		}
+	}
+	return out, nil
+}
+
+// firstNumber is that of the first row from a key on, 0 if there is none.
+func firstNumber(tx Tx, t Table, from []byte) (int32, error) {
+	for p, err := range tx.Range(t, from, nil) {
+		if err != nil {
+			return 0, err
+		}
+		k := decoder{b: p.Key[:min(4, len(p.Key))]} // the rest is of no interest
+		return k.number(), k.err(t)
+	}
+	return 0, nil
 }
 
 func hitKey(h *detect.Hit) []byte {

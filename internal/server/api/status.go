@@ -73,7 +73,7 @@ type LogStatus struct {
 
 // MemoryStatus is what detectors remember, and what it takes on disk.
 type MemoryStatus struct {
-	Rows  map[string]int64 `json:"rows"` // by table
+	Rows  map[string]int64 `json:"rows"` // by table; as of the last hour
 	Bytes int64            `json:"bytes"`
 }
 
