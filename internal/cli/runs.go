@@ -215,7 +215,11 @@ func ruleFacts(c *api.RuleCounts) string {
 	}
 	for i := range c.Errors {
 		x := &c.Errors[i]
-		fmt.Fprintf(&b, "\n%s:%d: %s", x.File, x.Line, x.Message)
+		b.WriteString("\n" + x.File + ":")
+		if x.Line > 0 {
+			fmt.Fprintf(&b, "%d:", x.Line)
+		}
+		b.WriteString(" " + x.Message)
 		if x.Hint != "" {
 			b.WriteString(" (" + x.Hint + ")")
 		}

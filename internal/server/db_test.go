@@ -115,7 +115,11 @@ func (d *daemon) Status() api.Status {
 			Objects: 1, Records: 2, Bytes: 3, Rejected: 4, Failed: 5,
 		}},
 		Commits: api.CommitStatus{Count: 7, Seconds: 0.5, Latency: map[float64]uint64{0.001: 4, 0.1: 6}},
-		Rules:   api.RuleCounts{Running: 1, Idle: 1}, Memory: api.MemoryStatus{Rows: map[string]int64{"findings": 3}, Bytes: 4096},
+		Rules: api.RuleCounts{
+			Running: 1, Idle: 1, Kept: 1, Wrong: 2, Errors: []api.Diagnostic{{
+				Severity: "error", Code: "syntax", File: "rules/a.toml", RuleID: "rule-a", Line: 3, Message: "expected )", Hint: "close it",
+			}},
+		}, Memory: api.MemoryStatus{Rows: map[string]int64{"findings": 3}, Bytes: 4096},
 		Outbox: api.OutboxStatus{Waiting: 1, Oldest: testNow.Add(-time.Minute)}, Log: api.LogStatus{End: 10, Folded: 9, Compacted: 8, Segments: 1},
 	}
 }

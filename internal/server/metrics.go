@@ -146,6 +146,10 @@ var statusMetrics = []statusMetric{ //nolint:gochecknoglobals // a constant tabl
 			put(float64(st.Rules.Rebuilding), "rebuilding")
 			put(float64(st.Rules.Idle), "idle")
 		}),
+	metric("rules_kept", "Rules that go on as they were, since their file has an error.", prometheus.GaugeValue, nil,
+		one(func(st *api.Status, _ time.Time) float64 { return float64(st.Rules.Kept) })),
+	metric("rule_errors", "Errors in files of rules and exceptions.", prometheus.GaugeValue, nil,
+		one(func(st *api.Status, _ time.Time) float64 { return float64(st.Rules.Wrong) })),
 	metric("alerts", "Stored alerts.", prometheus.GaugeValue, []string{"severity", "status"},
 		func(st *api.Status, _ time.Time, put func(float64, ...string)) {
 			for _, a := range st.Alerts {
