@@ -210,7 +210,14 @@ type StoreCompactCmd struct{ dataFlag }
 
 // Run implements the command.
 func (c *StoreCompactCmd) Run(env *Env) (err error) {
-	s, db, closeStore, err := openEvents(env, c.dataFlag, false, events.Options{Log: slog.New(slog.NewTextHandler(env.Stderr, nil))})
+	enricher, err := newEnricher(nil) // the sums by hour tell user agents apart by their class
+	if err != nil {
+		return err
+	}
+	defer closeEnricher(env, enricher)
+	s, db, closeStore, err := openEvents(env, c.dataFlag, false, events.Options{
+		Enricher: enricher, Log: slog.New(slog.NewTextHandler(env.Stderr, nil)),
+	})
 	if err != nil {
 		return err
 	}
