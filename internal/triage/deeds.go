@@ -112,25 +112,30 @@ func (a *Asking) nothing(what string) {
 // deed puts equal deeds into one phrase: "4 s before: StopLogging on main by the same
 // key". The events are in order of time.
 func (c *Case) deed(events []*Event) string {
-	return c.when(events) + ": " + c.what(events)
+	return capital(c.when(events)) + ": " + c.did(events, maxActions, maxObjects) + " " + c.by(events)
 }
 
-// fact is the same as a part of a sentence: "StopLogging on main by the same key, 4 s
-// before".
+// fact is the same as a part of a sentence, and shorter: "StopLogging on main by the
+// same key, 4 s before".
 func (c *Case) fact(events []*Event) string {
-	when := c.when(events)
-	return c.what(events) + ", " + strings.ToLower(when[:1]) + when[1:]
+	return c.did(events, 3, 1) + " " + c.by(events) + ", " + c.when(events)
 }
 
-func (c *Case) what(events []*Event) string { return did(events) + " " + c.by(events) }
+const (
+	maxActions = 5 // that a sentence names
+	maxObjects = 3
+)
 
-func did(events []*Event) string {
-	text := counted(events)
-	if on := objectsOf(events); len(on) > 0 {
-		text += " on " + fewOf(on, 3)
+// did says what was done, and to what.
+func (c *Case) did(events []*Event, actions, objects int) string {
+	text := counted(events, actions)
+	if on := c.objectsOf(events); len(on) > 0 {
+		text += " on " + fewOf(on, objects)
 	}
 	return text
 }
+
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // when says how long before or after the alert's event.
 func (c *Case) when(events []*Event) string {
@@ -149,7 +154,7 @@ func (c *Case) when(events []*Event) string {
 
 func (c *Case) apart(e *Event) string {
 	if e.ID == c.Event.ID {
-		return "The alert's own event"
+		return "the alert's own event"
 	}
 	switch d := e.Time.Sub(c.Event.Time); {
 	case d < 0:
@@ -157,7 +162,7 @@ func (c *Case) apart(e *Event) string {
 	case d > 0:
 		return spell(d) + " after"
 	}
-	return "In the same second"
+	return "in the same second"
 }
 
 // spell writes a duration by its two largest units.
@@ -182,7 +187,7 @@ func spell(d time.Duration) string {
 }
 
 // counted lists the actions, the most frequent first.
-func counted(events []*Event) string {
+func counted(events []*Event, most int) string {
 	n := map[string]int{}
 	var names []string
 	for _, e := range events {
@@ -197,7 +202,7 @@ func counted(events []*Event) string {
 			names[i] = fmt.Sprintf("%d times %s", n[name], clip(name))
 		}
 	}
-	return fewOf(names, 5)
+	return fewOf(names, most)
 }
 
 // by says how deeds are tied to the alert's.
@@ -257,11 +262,15 @@ func clip(s string) string {
 	return s
 }
 
-// objectsOf are what deeds were done to.
-func objectsOf(events []*Event) (list []string) {
+// objectsOf are what deeds were done to. Of an ARN of the account itself only the end is
+// shown.
+func (c *Case) objectsOf(events []*Event) (list []string) {
 	seen := map[string]bool{}
 	for _, e := range events {
 		for _, o := range e.objects() {
+			if parts := strings.SplitN(o, ":", 6); len(parts) == 6 && parts[0] == "arn" && (parts[4] == c.Event.Owner || parts[4] == "aws") {
+				o = parts[5]
+			}
 			if o = clip(o); !seen[o] {
 				seen[o] = true
 				list = append(list, o)
@@ -284,11 +293,14 @@ func (e *Event) objects() []string {
 	for _, name := range [...]string{
 		"commandId", "instanceProfileName", "samlMetadataDocumentName", "serialNumber", "url", "functionName", "snapshotId", "imageId",
 		"dBSnapshotIdentifier", "detectorId", "configurationRecorderName", "deliveryChannelName", "eventDataStore", "rule", "logGroupName",
-		"settingId", "windowId", "associationId", "path", "names", "s3Destination.bucketName", "syncName", "accountId", "policyId",
+		"settingId", "windowId", "associationId", "names", "s3Destination.bucketName", "syncName", "accountId", "policyId",
 		"DeleteFlowLogsRequest.FlowLogId.content", "ModifyInstanceMetadataOptionsRequest.InstanceId",
 		"AssociateIamInstanceProfileRequest.InstanceId", "instancesSet.items.instanceId",
 	} {
 		list = append(list, e.Request(name)...)
+	}
+	if e.Action == "GetParametersByPath" {
+		list = append(list, e.Request("path")...)
 	}
 	return unique(list)
 }

@@ -223,7 +223,7 @@ func (a *Asking) decrypted(near []*Event) bool {
 		what = append(what, "all below "+many(len(paths), "path"))
 	}
 	text := "decrypted: " + enumerate(what) + fmt.Sprintf(", %d of these names not in the history that is stored", fresh+freshPaths)
-	a.Say(list, "%s. %s.", c.deed(list), strings.ToUpper(text[:1])+text[1:])
+	a.Say(list, "%s. %s.", c.deed(list), capital(text))
 	if fresh+enough*freshPaths >= enough {
 		a.Find("parameters", list, "%s; %s", c.fact(list), text)
 	}

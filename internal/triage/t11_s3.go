@@ -91,7 +91,7 @@ func bucketDeeds(c *Case) []deed {
 		{"destruction", s3, []string{"PutBucketVersioning"}, "What is deleted from now on is lost.", func(_ *Case, e *Event) bool { return suspended(e) }, true},
 		{"destruction", s3, lifecycle, "Objects are deleted within days.", func(_ *Case, e *Event) bool { return expiresWithin(e, c.Weights.Number("s3_expiry_days")) }, true},
 		{"destruction", s3, writeObjects, "Objects were encrypted with a key that only the caller has.", callersKey, true},
-		{"", s3, []string{"DeleteBucket"}, "A bucket must be empty for that.", nil, true},
+		{"", s3, []string{"DeleteBucket"}, "What was in the bucket is gone.", nil, true},
 	}
 }
 

@@ -116,11 +116,11 @@ func (a *Asking) target(role string, next []*Event, span string) {
 	fresh := keep(own, func(e *Event) bool { return !old[e.Action] })
 	switch {
 	case !known:
-		a.Say(own, "In the next %s %s called %s. There is no history of the role to compare with.", span, who, counted(own))
+		a.Say(own, "In the next %s %s called %s. There is no history of the role to compare with.", span, who, counted(own, maxActions))
 	case len(fresh) == 0:
-		a.Say(own, "In the next %s %s called %s: all of it also in the weeks before.", span, who, counted(own))
+		a.Say(own, "In the next %s %s called %s: all of it also in the weeks before.", span, who, counted(own, maxActions))
 	default:
-		a.Say(own, "In the next %s %s called %s; not in the stored history of the role: %s.", span, who, counted(own), fewOf(actionsOf(fresh), 5))
+		a.Say(own, "In the next %s %s called %s; not in the stored history of the role: %s.", span, who, counted(own, maxActions), fewOf(actionsOf(fresh), 5))
 		a.Find("new-actions", fresh, "%s called %s, not in its stored history, first %s", who, fewOf(actionsOf(fresh), 5), c.apart(fresh[0]))
 	}
 	a.onward(role, who, own, known)
@@ -146,50 +146,54 @@ func (a *Asking) onward(role, who string, own []*Event, known bool) {
 		return len(of) == 0 || slices.ContainsFunc(of, func(v string) bool { return !old[v] })
 	})
 	if len(fresh) > 0 {
-		a.Say(fresh, "It led on: %s.", did(fresh))
-		a.Find("onward", fresh, "%s led on: %s, first %s", who, did(fresh), c.apart(fresh[0]))
+		a.Say(fresh, "It led on: %s.", c.did(fresh, maxActions, maxObjects))
+		a.Find("onward", fresh, "%s led on: %s, first %s", who, c.did(fresh, maxActions, maxObjects), c.apart(fresh[0]))
 	}
 }
 
 // strangers finds the use of a target's credentials from an address that is not the
 // instance's. An instance's addresses are those that its agent reports from, and those
 // that it called from in the day before. Only public addresses of the same family are
-// compared: behind an endpoint of a VPC an instance has others.
+// compared, as an instance has others behind an endpoint of a VPC; but if the address is
+// that of the alert's caller, no comparison is needed.
 func (a *Asking) strangers(next, before []*Event) {
 	c := a.c
 	for _, session := range sessionsIn(next) {
-		of := func(e *Event) bool { return e.Session() == session && isPublic(e) }
+		of := func(e *Event) bool { return e.Session() == session && e.IP.IsValid() && e.InvokedBy == "" }
 		mine := keep(next, of)
 		home, families := map[netip.Addr]bool{}, map[bool]bool{}
 		for _, e := range slices.Concat(keep(before, of), keep(mine, byAgent)) {
-			home[e.IP], families[e.IP.Is4()] = true, true
+			home[e.IP] = true
+			if isPublic(e) {
+				families[e.IP.Is4()] = true
+			}
 		}
-		away := keep(mine, func(e *Event) bool { return !home[e.IP] && !c.ownNetwork(e.IP) })
+		callers := func(e *Event) bool { return e.IP == c.Event.IP && session != c.Event.Session() }
+		away := keep(mine, func(e *Event) bool { return !home[e.IP] && !c.ownNetwork(e.IP) && (isPublic(e) || callers(e)) })
 		if len(away) == 0 {
 			continue
 		}
 		from := fewOf(addressesOf(away), 3)
-		if slices.ContainsFunc(away, func(e *Event) bool { return e.IP == c.Event.IP }) {
+		if slices.ContainsFunc(away, callers) {
 			from += ", among them that of the caller"
 			if len(addressesOf(away)) == 1 {
 				from = addressesOf(away)[0] + ", the address of the caller"
 			}
 		}
-		if judged := keep(away, func(e *Event) bool { return families[e.IP.Is4()] }); len(judged) > 0 {
+		judged := keep(away, func(e *Event) bool { return families[e.IP.Is4()] && isPublic(e) || callers(e) && len(home) > 0 })
+		if len(judged) > 0 {
 			a.Say(judged, "%s: %s with the credentials of %s from %s; the instance itself calls from %s.",
-				c.when(judged), counted(judged), session, from, fewOf(addressTexts(home), 3))
+				capital(c.when(judged)), counted(judged, maxActions), session, from, fewOf(addressTexts(home), 3))
 			a.Find("elsewhere", judged, "the credentials of %s were used from %s, first %s", session, from, c.apart(judged[0]))
 			continue
 		}
 		a.Say(away, "%s: %s with the credentials of %s from %s; from where the instance itself calls is not known.",
-			c.when(away), counted(away), session, from)
+			capital(c.when(away)), counted(away, maxActions), session, from)
 		a.Unknown("whether "+session+" itself called from "+from, "Look up from which addresses "+session+" reaches the internet.")
 	}
 }
 
-func isPublic(e *Event) bool {
-	return e.IP.IsValid() && e.IP.IsGlobalUnicast() && !e.IP.IsPrivate() && e.Endpoint == "" && e.InvokedBy == ""
-}
+func isPublic(e *Event) bool { return e.IP.IsGlobalUnicast() && !e.IP.IsPrivate() && e.Endpoint == "" }
 
 func addressesOf(events []*Event) (list []string) {
 	for _, e := range events {
