@@ -98,13 +98,13 @@ func client(token string) (name, ver string, ok bool) {
 	default:
 		return "", "", false
 	}
-	return name, leadingVersion(rest, 3), true
+	return name, leadingVersion(rest), true
 }
 
-// leadingVersion returns up to n numbers with dots between them that s begins with.
-func leadingVersion(s string, n int) string {
+// leadingVersion returns up to three numbers with dots between them that s begins with.
+func leadingVersion(s string) string {
 	end := 0
-	for ; n > 0; n-- {
+	for n := 3; n > 0; n-- {
 		i := end
 		for i < len(s) && s[i] >= '0' && s[i] <= '9' {
 			i++
@@ -128,7 +128,7 @@ func system(s string) (name, ver string) {
 		key, value, _ := strings.Cut(token, "/")
 		switch {
 		case key == "Linux":
-			return "Linux", leadingVersion(value, 3)
+			return "Linux", leadingVersion(value)
 		case key == "Windows":
 			return "Windows", ""
 		case key == "linux", strings.EqualFold(key, "os") && len(value) >= 5 && strings.EqualFold(value[:5], "linux"):

@@ -19,4 +19,8 @@
 //	defer e.Close()
 //	agent := e.UserAgent("aws-cli/2.17.60 os/linux#6.8")       // aws-cli 2.17.60, Linux
 //	place := e.Address(netip.MustParseAddr("81.2.69.142"))
+//
+// What an event says of itself is told without an [Enricher]: [AgentClass] the kind of
+// client, [AddressClass] the kind of source, [ImpossibleTravel] whether one credential can
+// have been in two places.
 package enrich
