@@ -59,3 +59,27 @@ func serviceHost(s string) bool {
 	}
 	return name[0] != '.' && !strings.ContainsFunc(name, notHost)
 }
+
+// Amazon reports whether an operator of networks is Amazon.
+func Amazon(asn uint32, org string) bool {
+	switch asn {
+	case 16509, 14618, 8987, 7224, 39111, 62785, 9059, 19047, 17493, 10124:
+		return true
+	}
+	return hasWord(org, "amazon") || hasWord(org, "aws")
+}
+
+// Hosting reports whether an operator of networks is known to rent out servers or VPNs.
+// It knows the large ones; who needs more brings lists of networks.
+func Hosting(org string) bool {
+	for _, w := range [...]string{
+		"digitalocean", "hetzner", "ovh", "linode", "akamai connected cloud", "vultr", "choopa", "constant company", "leaseweb", "contabo", "scaleway", "online s.a.s",
+		"m247", "datacamp", "oracle", "alibaba", "tencent", "google cloud", "google-cloud", "microsoft", "mullvad", "nordvpn", "expressvpn",
+		"proton", "ionos", "hostinger", "namecheap", "hostwinds", "upcloud", "kamatera", "cloudflare", "frantech", "buyvm", "psychz", "quadranet", "colocrossing", "zenlayer",
+	} {
+		if hasWord(org, w) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,6 +1,7 @@
 package enrich
 
 import (
+	"cmp"
 	"strings"
 )
 
@@ -28,7 +29,7 @@ type AgentKind struct {
 	Tool    string // such as "aws-cli"; empty: not told
 	Version string
 	OS      string // Linux, Windows, macOS, Android, iOS, FreeBSD; empty: not told
-	ExecEnv string // where it runs, such as "CodeBuild" or "AWS_Lambda_python3.12"
+	ExecEnv string // where it runs, such as "AWS_Lambda_python3.12" or "github-actions"
 	Command string // of the AWS command line, such as "ssm.send-command"
 	// Mark is a sign of an offensive or of an audit tool, wherever in the agent it
 	// stands, such as "kali". Audit says that it is of an audit tool.
@@ -87,8 +88,8 @@ func (k *AgentKind) classify(s string) {
 		switch env := strings.ToLower(k.ExecEnv); {
 		case strings.Contains(env, "cloudshell"), strings.Contains(env, "cloud9"):
 			k.Class = ClientShell
-		case ciEnvironment(env), runner(s):
-			k.Class = ClientCI
+		case ciEnvironment(env), runner(s) != "":
+			k.Class, k.ExecEnv = ClientCI, cmp.Or(k.ExecEnv, runner(s))
 		}
 	case k.Mark != "" && k.Audit:
 		k.Class = ClientAudit
@@ -96,8 +97,8 @@ func (k *AgentKind) classify(s string) {
 		k.Class = ClientHostile
 	case transferTools[tool]:
 		k.Class = ClientTransfer
-	case runner(s):
-		k.Class = ClientCI
+	case runner(s) != "":
+		k.Class, k.ExecEnv = ClientCI, cmp.Or(k.ExecEnv, runner(s))
 	case bareLibraries[tool]:
 		k.Class = ClientBare
 	}
@@ -168,15 +169,20 @@ func hasWord(s, word string) bool {
 
 func letter(c byte) bool { return c >= 'a' && c <= 'z' }
 
-// iacName returns the tool of infrastructure as code that an agent names, or "".
+// iacName returns the tool of infrastructure as code that an agent names, as it stands
+// there, or "".
 func iacName(s string) string {
-	if strings.HasPrefix(s, "APN/1.0 HashiCorp/") || strings.HasPrefix(s, "HashiCorp") {
-		return "Terraform"
+	if rest, ok := strings.CutPrefix(s, "APN/1.0 HashiCorp/"); ok {
+		_, rest, _ = strings.Cut(rest, " ")
+		if name, _, ok := strings.Cut(rest, "/"); ok && !strings.Contains(name, " ") {
+			return name[:min(len(name), maxTool)]
+		}
+		return "HashiCorp"
 	}
 	for _, name := range [...]string{"Terraform", "OpenTofu", "Pulumi", "aws-cdk", "Ansible", "ansible"} {
 		// An AWS client that only carries such a name behind is what it says first.
-		if strings.HasPrefix(s, name) || strings.Contains(s, " "+name+"/") && !awsClient(s) || strings.Contains(s, "APN/1.0 "+name) {
-			return strings.ToUpper(name[:1]) + name[1:]
+		if strings.HasPrefix(s, name) || strings.Contains(s, " "+name+"/") && !awsClient(s) {
+			return name
 		}
 	}
 	return ""
@@ -199,13 +205,14 @@ func ciEnvironment(env string) bool {
 	return false
 }
 
-func runner(s string) bool {
+// runner returns what an agent says of the service that runs builds, or "".
+func runner(s string) string {
 	for _, w := range [...]string{"configure-aws-credentials", "github-actions", "gitlab-runner", "gitlab-ci", "jenkins", "circleci", "buildkite", "codepipeline"} {
 		if hasWord(s, w) {
-			return true
+			return w
 		}
 	}
-	return false
+	return ""
 }
 
 var transferTools = map[string]bool{ //nolint:gochecknoglobals // a constant table

@@ -43,9 +43,11 @@ func TestAgentClass(t *testing.T) {
 		"aws-sdk-go-v2/1.30.3 ua/2.1 os/windows lang/go#1.22.5 md/GOOS#windows":                                          {Class: enrich.ClientSDK, Tool: "aws-sdk-go-v2", Version: "1.30.3", OS: "Windows"},
 		"AWSPowerShell/4.1.2.0 .NET_Core/3.1.18 OS/Microsoft_Windows_10.0.19042 PowerShellCore/7.-1":                     {Class: enrich.ClientSDK, Tool: "AWSPowerShell", Version: "4.1.2", OS: "Windows"},
 		"aws-sdk-go-v2": {Class: enrich.ClientSDK, Tool: "aws-sdk-go-v2"},
-		"aws-sdk-js/3.2 configure-aws-credentials-for-github-actions": {Class: enrich.ClientCI, Tool: "aws-sdk-js", Version: "3.2"},
+		"aws-sdk-js/3.2 configure-aws-credentials-for-github-actions": {Class: enrich.ClientCI, Tool: "aws-sdk-js", Version: "3.2", ExecEnv: "configure-aws-credentials"},
 
 		"APN/1.0 HashiCorp/1.0 Terraform/1.5.7 (+https://www.terraform.io) terraform-provider-aws/5.0 aws-sdk-go-v2/1.18": {Class: enrich.ClientIaC, Tool: "Terraform", Version: "1.5.7"},
+		"APN/1.0 HashiCorp/1.0 Packer/1.9.1 aws-sdk-go/1.44":                                                              {Class: enrich.ClientIaC, Tool: "Packer", Version: "1.9.1"},
+		"ansible/2.16 Boto3/1.34":    {Class: enrich.ClientIaC, Tool: "ansible", Version: "2.16"},
 		"Pulumi/3.0 aws-sdk-go/1.44": {Class: enrich.ClientIaC, Tool: "Pulumi", Version: "3.0"},
 
 		"ssm.amazonaws.com":          {Class: enrich.ClientService, Tool: "ssm.amazonaws.com"},
@@ -163,5 +165,20 @@ func TestTravel(t *testing.T) {
 		if math.Abs(km-tt.km) > 3 || impossible != tt.impossible {
 			t.Errorf("%v to %v in %v: %.0f km, %v; want %.0f km, %v", tt.a, tt.b, tt.between, km, impossible, tt.km, tt.impossible)
 		}
+	}
+}
+
+func TestOperators(t *testing.T) {
+	t.Parallel()
+	for org, want := range map[string][2]bool{ // Amazon, hosting
+		"AMAZON-02": {true, false}, "Amazon.com, Inc.": {true, false}, "DIGITALOCEAN-ASN": {false, true}, "Hetzner Online GmbH": {false, true},
+		"OVH SAS": {false, true}, "Deutsche Telekom AG": {}, "Kawsar Networks": {}, "": {},
+	} {
+		if got := [2]bool{enrich.Amazon(0, org), enrich.Hosting(org)}; got != want {
+			t.Errorf("%q: %v, want %v", org, got, want)
+		}
+	}
+	if !enrich.Amazon(16509, "") {
+		t.Error("AS16509 is Amazon's")
 	}
 }
