@@ -185,7 +185,7 @@ func (t *sheet) sum(r *triage.Report) {
 	}
 	t.item("", more(left))
 	t.line("  %s", t.dim("----"))
-	t.line("  %s", fmt.Sprintf("%4d  %s", total, comesTo(r, total)))
+	t.cols("", "", 2, fmt.Sprintf("%4d  %s", total, comesTo(r, total)))
 	lost, left := shorter(losses(r), maxFindings)
 	if len(lost) > 0 {
 		t.line("\n  %s", t.dim("Found, but not counted:"))
@@ -297,21 +297,24 @@ func (t *sheet) timeline(r *triage.Report) {
 	}
 	t.title("Timeline (UTC)")
 	for i := range list {
-		m := &list[i]
-		bare := fmt.Sprintf("  %-19s  %-8s  ", m.Time, cut(m.Off, 8))
-		painted := t.dim(bare)
-		if m.This {
-			painted = t.bold(bare)
-		}
-		how := m.How
-		if how == "success" {
-			how = ""
-		}
-		t.cols(bare, painted, 33, join(" · ", join(" ", m.Action, clip(m.What, maxMessage)), clip(m.Who, maxName), m.Tie, clip(how, maxName)))
+		t.moment(&list[i])
 	}
 	if omitted > 0 {
 		t.cols("", "", 2, omittedMoments(omitted))
 	}
+}
+
+func (t *sheet) moment(m *moment) {
+	bare := fmt.Sprintf("  %-19s  %-8s  ", m.Time, cut(m.Off, 8))
+	painted := t.dim(bare)
+	if m.This {
+		painted = t.bold(bare)
+	}
+	how := m.How
+	if !m.Failed {
+		how = ""
+	}
+	t.cols(bare, painted, 33, join(" · ", join(" ", m.Action, clip(m.What, maxMessage)), clip(m.Who, maxName), m.Tie, clip(how, maxName)))
 }
 
 func (t *sheet) entities(r *triage.Report) {

@@ -227,22 +227,26 @@ func momentsOf(r *triage.Report, most int) (list []moment, omitted int) {
 		if i == most {
 			break
 		}
-		m := &r.Timeline[i]
-		action := clip(m.Action, maxName)
-		if m.Count > 1 {
-			action += " ×" + count(int64(m.Count))
-		}
-		v := moment{
-			N: i + 1, Time: clock(m.Time, timeFormat), Action: action, What: m.What, Who: m.Who, Tie: tieWords(m.Tie), Event: m.EventID,
-			How: m.Outcome, Steps: m.Steps, This: m.Tie == triage.TieThis, Cited: len(m.Steps) > 0,
-			Failed: m.Outcome != "" && m.Outcome != "success",
-		}
-		if !m.Time.IsZero() {
-			v.Off = off(m.Time.Sub(r.Time))
-		}
-		list = append(list, v)
+		list = append(list, momentOf(&r.Timeline[i], i+1, r.Time))
 	}
 	return list, len(r.Timeline) - len(list) + max(0, r.TimelineOmitted)
+}
+
+// momentOf writes the nth line of a timeline, whose alert is of that time.
+func momentOf(m *triage.Moment, n int, alert time.Time) moment {
+	action := clip(m.Action, maxName)
+	if m.Count > 1 {
+		action += " ×" + count(int64(m.Count))
+	}
+	v := moment{
+		N: n, Time: clock(m.Time, timeFormat), Action: action, What: m.What, Who: m.Who, Tie: tieWords(m.Tie), Event: m.EventID,
+		How: m.Outcome, Steps: m.Steps, This: m.Tie == triage.TieThis, Cited: len(m.Steps) > 0,
+		Failed: m.Outcome != "" && m.Outcome != "success",
+	}
+	if !m.Time.IsZero() {
+		v.Off = off(m.Time.Sub(alert))
+	}
+	return v
 }
 
 // omittedMoments says that there were more events; empty if not.
@@ -391,7 +395,8 @@ func more(n int) string {
 	return "and " + count(int64(n)) + " more"
 }
 
-// briefly shortens an event's id, for places where it only helps to find it.
+// briefly shortens ids of events, for places where they only help to find one; they are
+// Safe already.
 func briefly(ids []string) string {
 	var parts []string
 	for i, id := range ids {
@@ -399,10 +404,7 @@ func briefly(ids []string) string {
 			parts = append(parts, more(len(ids)-2))
 			break
 		}
-		if runes := []rune(Safe(clip(id, maxName))); len(runes) > 13 {
-			id = string(runes[:12]) + "…"
-		}
-		parts = append(parts, id)
+		parts = append(parts, cut(Safe(clip(id, maxName)), 13))
 	}
 	return strings.Join(parts, ", ")
 }
