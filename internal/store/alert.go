@@ -74,6 +74,9 @@ type Alert struct {
 	// Windows are the maintenance windows that were active.
 	Windows []string `json:"windows,omitempty"`
 
+	// Triage is what its investigation has come to.
+	Triage Triage `json:"triage,omitzero"`
+
 	// PrincipalID is the hash of Principal that detectors work with.
 	PrincipalID ecs.ID `json:"principal_id"`
 	// Rule is the number of the version of the rule, Group and EventID the finding.
@@ -240,7 +243,7 @@ func PutAlert(tx Tx, a *Alert) error {
 			err = cmp.Or(err, tx.Put(AlertNames, []byte(name), []byte(a.Handle)))
 		}
 	}
-	return cmp.Or(err,
+	return cmp.Or(err, putTriage(tx, &old, a, had),
 		tx.Put(AlertTimes, handleTime(a.Time, a.Handle), []byte{}),
 		tx.Put(AlertRules, ruleTime(a.RuleID, a.Time, a.Handle), []byte{}),
 		putJSON(tx, Alerts, []byte(a.Handle), a))
@@ -306,13 +309,15 @@ type Filter struct {
 	Account   string
 	Tag       string
 	Assignee  string
-	Text      string // that who, what, where or the rule's name contain, whatever the case
-	Withheld  bool   // also those that are withheld
-	Withdrawn bool   // also those that are withdrawn
-	Blocks    bool   // also building blocks
-	Limit     int    // 0: all
-	After     string // the handle behind which to go on, in the order of the list
-	Ascending bool   // the oldest first; otherwise the latest
+	Verdict   []string // of the investigation
+	MinScore  int      // of it; above 0 only what was investigated is chosen
+	Text      string   // that who, what, where or the rule's name contain, whatever the case
+	Withheld  bool     // also those that are withheld
+	Withdrawn bool     // also those that are withdrawn
+	Blocks    bool     // also building blocks
+	Limit     int      // 0: all
+	After     string   // the handle behind which to go on, in the order of the list
+	Ascending bool     // the oldest first; otherwise the latest
 }
 
 // Match reports whether the filter chooses an alert, time and limit apart.
@@ -322,6 +327,7 @@ func (f *Filter) Match(a *Alert) bool {
 	case a.Withheld && !f.Withheld, a.Withdrawn && !f.Withdrawn, a.BuildingBlock && !f.Blocks,
 		!has(f.Status, a.Status), !has(f.Severity, a.Severity),
 		f.Principal != "" && f.Principal != a.Principal, f.Account != "" && f.Account != a.Account,
+		len(f.Verdict) > 0 && !slices.Contains(f.Verdict, a.Triage.Verdict), f.MinScore > 0 && (a.Triage.Version == 0 || a.Triage.Score < f.MinScore),
 		f.Tag != "" && !slices.Contains(a.Tags, f.Tag), f.Assignee != "" && !slices.Contains(a.Assignees, f.Assignee):
 		return false
 	}
@@ -406,6 +412,39 @@ func (f *Filter) index(tx Tx) (Table, []byte, error) {
 		return AlertRules, prefix, err
 	}
 	return AlertTimes, nil, nil
+}
+
+// AlertsByScore yields the alerts that a filter chooses, those that were investigated
+// first, the highest score before the others and the latest before the earlier; then
+// the rest, the latest first. Limit, After and Ascending are not looked at.
+func AlertsByScore(tx Tx, f Filter) iter.Seq2[*Alert, error] {
+	return func(yield func(*Alert, error) bool) {
+		for p, err := range tx.Reverse(AlertScores, nil, nil) {
+			var a Alert
+			if err == nil && len(p.Key) < 10 {
+				err = fmt.Errorf("a key of table %s: %w", AlertScores, ErrDamaged)
+			}
+			if err == nil {
+				var ok bool
+				if ok, err = getJSON(tx, Alerts, p.Key[9:], &a); err == nil && !ok {
+					err = fmt.Errorf("alert %s is listed and not there: %w", p.Key[9:], ErrDamaged)
+				}
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if inTime := !a.Time.Before(f.From) && (f.To.IsZero() || a.Time.Before(f.To)); inTime && f.Match(&a) && !yield(&a, nil) {
+				return
+			}
+		}
+		f.Limit, f.After, f.Ascending = 0, "", false
+		for a, err := range AlertsBy(tx, f) {
+			if (err != nil || a.Triage.Version == 0) && !yield(a, err) {
+				return
+			}
+		}
+	}
 }
 
 // AlertsOfRule returns the alerts of a rule that begin in [from, to), by time,

@@ -57,32 +57,36 @@ type Table uint8
 
 // The tables. The comment is the key; docs/format/state.md has the values.
 const (
-	Meta       Table = iota // name: small facts about the store
-	RuleKeys                // rule id, fingerprint: the number of that version of the rule
-	Findings                // rule number, group, time, event id: what detectors remember
-	Instances               // rule number, suppression group, time, event id, group
-	Hits                    // rule number, group, time, event id, content, value: hits that windows may still need
-	Alerts                  // handle
-	AlertNames              // uuid, present or former: handle
-	AlertTimes              // time, handle
-	AlertRules              // rule id, time, handle
-	Documents               // handle: the alert's document and its event
-	Objects                 // hash of name and version: inputs read, expected, failed
-	Hours                   // account, region, hour: the coverage ledger
-	Positions               // source, name
-	Outbox                  // time due, sequence: messages to send
-	Exceptions              // id
-	Silences                // id: maintenance windows and snoozes
-	Runs                    // time, id
-	Audit                   // time, sequence
-	Tokens                  // id
-	Segments                // id: Parquet segments in use
+	Meta        Table = iota // name: small facts about the store
+	RuleKeys                 // rule id, fingerprint: the number of that version of the rule
+	Findings                 // rule number, group, time, event id: what detectors remember
+	Instances                // rule number, suppression group, time, event id, group
+	Hits                     // rule number, group, time, event id, content, value: hits that windows may still need
+	Alerts                   // handle
+	AlertNames               // uuid, present or former: handle
+	AlertTimes               // time, handle
+	AlertRules               // rule id, time, handle
+	Documents                // handle: the alert's document and its event
+	Objects                  // hash of name and version: inputs read, expected, failed
+	Hours                    // account, region, hour: the coverage ledger
+	Positions                // source, name
+	Outbox                   // time due, sequence: messages to send
+	Exceptions               // id
+	Silences                 // id: maintenance windows and snoozes
+	Runs                     // time, id
+	Audit                    // time, sequence
+	Tokens                   // id
+	Segments                 // id: Parquet segments in use
+	Reports                  // handle, version: what the investigation of an alert found
+	AlertsDue                // time due, handle: alerts to be investigated
+	AlertScores              // score, time, handle: alerts that were
 	NumTables
 )
 
 var tableNames = [NumTables]string{ //nolint:gochecknoglobals // a constant table
 	"meta", "rule_keys", "findings", "instances", "hits", "alerts", "alert_names", "alert_times", "alert_rules", "documents",
 	"objects", "hours", "positions", "outbox", "exceptions", "silences", "runs", "audit", "tokens", "segments",
+	"reports", "alerts_due", "alert_scores",
 }
 
 // String returns the name, as a store on disk uses it.

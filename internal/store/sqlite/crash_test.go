@@ -30,7 +30,7 @@ func TestHelper(t *testing.T) {
 	case "update":
 		helpUpdate(t, dir, Options{})
 	case "migrate":
-		helpUpdate(t, dir, Options{migrations: withVersion2(func(*conn) error { return nil })})
+		helpUpdate(t, dir, Options{migrations: withNext(func(*conn) error { return nil })})
 	}
 }
 
@@ -135,7 +135,7 @@ func TestCrashInMigration(t *testing.T) {
 		db, err = Open(t.Context(), dir, Options{})
 		want := 100
 		if errors.Is(err, store.ErrFormat) {
-			db, err = Open(t.Context(), dir, Options{migrations: withVersion2(func(*conn) error { return nil })})
+			db, err = Open(t.Context(), dir, Options{migrations: withNext(func(*conn) error { return nil })})
 			want = 101
 			migrated++
 		} else {

@@ -25,6 +25,9 @@ func migrations() []migration {
 				"alert_rules", "documents", "objects", "hours", "positions", "outbox", "exceptions", "silences", "runs", "audit",
 				"tokens", "segments")
 		},
+		func(c *conn) error { // 2: investigations
+			return makeTables(c, "reports", "alerts_due", "alert_scores")
+		},
 	}
 }
 

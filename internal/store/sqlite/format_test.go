@@ -19,8 +19,8 @@ import (
 	"github.com/debutsec/debut/internal/store"
 )
 
-// withVersion2 adds a format to come: a table, and every value of hits longer by one.
-func withVersion2(then func(*conn) error) []migration {
+// withNext adds a format to come: a table, and every value of hits longer by one.
+func withNext(then func(*conn) error) []migration {
 	return append(migrations(), func(c *conn) error {
 		if err := makeTables(c, "cases"); err != nil {
 			return err
@@ -109,6 +109,7 @@ func TestFormatHasTheTables(t *testing.T) {
 
 func TestMigrate(t *testing.T) {
 	t.Parallel()
+	now := len(migrations())
 	dir := t.TempDir()
 	db := open(t, dir, Options{Program: "debut 1.0"})
 	write(t, db, store.Hits, "k", "v")
@@ -119,8 +120,8 @@ func TestMigrate(t *testing.T) {
 
 	// A migration that fails leaves all as it was.
 	boom := errors.New("boom")
-	_, err := Open(t.Context(), dir, Options{migrations: withVersion2(func(*conn) error { return boom })})
-	wantError(t, err, boom, "format 2")
+	_, err := Open(t.Context(), dir, Options{migrations: withNext(func(*conn) error { return boom })})
+	wantError(t, err, boom, fmt.Sprintf("format %d", now+1))
 	db = open(t, dir, Options{Program: "debut 1.0"})
 	if got := read(t, db, store.Hits, "k"); got != "v" {
 		t.Errorf("after a migration that failed: %q", got)
@@ -130,11 +131,11 @@ func TestMigrate(t *testing.T) {
 	}
 
 	// Reading only does not migrate.
-	version2 := Options{Program: "debut 2.0", migrations: withVersion2(func(*conn) error { return nil })}
-	_, err = Open(t.Context(), dir, Options{ReadOnly: true, migrations: version2.migrations})
-	wantError(t, err, store.ErrFormat, "format 1", "format 2", "debut serve")
+	next := Options{Program: "debut 2.0", migrations: withNext(func(*conn) error { return nil })}
+	_, err = Open(t.Context(), dir, Options{ReadOnly: true, migrations: next.migrations})
+	wantError(t, err, store.ErrFormat, fmt.Sprintf("format %d", now), fmt.Sprintf("format %d", now+1), "debut serve")
 
-	db = open(t, dir, version2)
+	db = open(t, dir, next)
 	if got := read(t, db, store.Hits, "k"); got != "v!" {
 		t.Errorf("after the migration: %q", got)
 	}
@@ -144,7 +145,7 @@ func TestMigrate(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	db = open(t, dir, version2) // once
+	db = open(t, dir, next) // once
 	if got := read(t, db, store.Hits, "k"); got != "v!" {
 		t.Errorf("opened again after the migration: %q", got)
 	}
@@ -154,7 +155,7 @@ func TestMigrate(t *testing.T) {
 
 	for _, o := range []Options{{Program: "debut 1.0"}, {Program: "debut 1.0", ReadOnly: true}} {
 		_, err = Open(t.Context(), dir, o)
-		wantError(t, err, store.ErrFormat, "format 2", "debut 1.0", "use debut 2.0 or a later one", filepath.Join(dir, File))
+		wantError(t, err, store.ErrFormat, fmt.Sprintf("format %d", now+1), "debut 1.0", "use debut 2.0 or a later one", filepath.Join(dir, File))
 	}
 }
 
