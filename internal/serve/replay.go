@@ -308,9 +308,9 @@ func (e *Engine) Release(ctx context.Context) error {
 			}
 			a := newApplier(ctx, e.committer, tx, e.rules.Load(), nil, work{})
 			for _, al := range list {
+				p := &pending{Alert: al, was: *al, changed: true}
 				al.Provisional = false
 				al.Changed(e.opt.Now().UTC(), "no longer provisional: its history has been read")
-				p := &pending{Alert: al, was: *al, changed: true}
 				if !al.Withdrawn && !al.Withheld {
 					p.tell = "new"
 				}

@@ -45,6 +45,10 @@ type Options struct {
 	// Remember is how long at most what changes often stays in memory only; 0: 30 s.
 	Remember time.Duration
 
+	// Triage makes alerts due to be investigated when they are new, and when they have
+	// come to stand for other events.
+	Triage bool
+
 	// Route puts the messages about an alert into the outbox, in the transaction that
 	// holds the alert. It may be nil. It may set the alert's Windows.
 	Route func(tx store.Tx, n Notice) error

@@ -290,6 +290,30 @@ func (a *applier) adopt(index int, f *store.Finding) ([]string, error) {
 	return []string{al.Handle}, nil
 }
 
+// hiddenWait is how long alerts that nobody is told of wait to be investigated: the
+// others come first, however many of these there are.
+const hiddenWait = 10 * time.Minute
+
+// investigate makes an alert due to be investigated, if there is something new about it
+// and its history is not still being read.
+func (a *applier) investigate(p *pending) {
+	if !a.e.opt.Triage || p.Withdrawn || p.Provisional {
+		return
+	}
+	switch now := a.now; {
+	case p.Triage.Version == 0 && p.Triage.Due.IsZero() && p.Triage.Error == "" && (p.isNew || p.was.Provisional || p.was.Withdrawn):
+		if p.Withheld || p.BuildingBlock {
+			now = now.Add(hiddenWait)
+		}
+		p.Triage.Wants(now, store.TriageAlert)
+	case !p.isNew && (p.was.EventID != p.EventID || p.was.Count != p.Count || p.was.Suppressed != p.Suppressed):
+		if soon := p.Triage.Done.Add(store.TriagePause); soon.After(now) {
+			now = soon
+		}
+		p.Triage.Wants(now, store.TriageNewEvents)
+	}
+}
+
 // write stores what became of the alerts, and puts what is to be told in the outbox.
 func (a *applier) write() error {
 	for _, handle := range slices.Sorted(maps.Keys(a.alerts)) {
@@ -297,6 +321,7 @@ func (a *applier) write() error {
 		if !p.changed {
 			continue
 		}
+		a.investigate(p)
 		if p.made != nil {
 			p.made.Withheld = p.Withheld
 			doc := p.made.Document(p.Created)

@@ -162,6 +162,18 @@ func CountDue(tx Tx, now time.Time, limit int) (n int, err error) {
 	return n, nil
 }
 
+// Why an alert is investigated.
+const (
+	TriageAlert     = "alert"      // it is new
+	TriageLater     = "later"      // some time has passed, and records come late
+	TriageNewEvents = "new events" // of the alert, or another alert of the same principal
+	TriageByHand    = "by hand"
+)
+
+// TriagePause is how long an alert is left alone after it was investigated, however
+// often it grows.
+const TriagePause = 5 * time.Minute
+
 // Wants asks that an alert be investigated at a time, unless it will be sooner.
 func (t *Triage) Wants(at time.Time, why string) {
 	if t.Due.IsZero() || at.Before(t.Due) {
