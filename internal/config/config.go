@@ -14,6 +14,7 @@ type Config struct {
 	Sources  []Source `toml:"sources"`
 	Server   Server   `toml:"server"`
 	Notify   Notify   `toml:"notify"`
+	Triage   Triage   `toml:"triage"`
 	Coverage Coverage `toml:"coverage"`
 	Log      Log      `toml:"log"`
 
@@ -145,6 +146,7 @@ func Default() *Config {
 		Store:    Store{RetentionAge: Duration(400 * 24 * time.Hour), CompactInterval: Duration(time.Minute)},
 		Server:   Server{Listen: "127.0.0.1:7780", Push: Push{Enabled: true, MaxBody: 100 << 20, MaxPending: 256 << 20}},
 		Notify:   Notify{MaxAge: Duration(7 * 24 * time.Hour)},
+		Triage:   Triage{Enabled: true, Again: []Duration{Duration(15 * time.Minute), Duration(time.Hour)}},
 		Coverage: Coverage{GapAfter: Duration(3 * time.Hour), Alerts: true},
 		Log:      Log{Level: "info", Format: "text"},
 	}
@@ -166,5 +168,6 @@ func (c *Config) Masked() *Config {
 		ch := &out.Notify.Channels[i]
 		ch.URL, ch.Webhook, ch.Secret = Secret(ch.URL.Masked()), Secret(ch.Webhook.Masked()), Secret(ch.Secret.Masked())
 	}
+	out.Triage.LiveExternalID = Secret(c.Triage.LiveExternalID.Masked())
 	return &out
 }

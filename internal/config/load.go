@@ -113,7 +113,8 @@ func (s *source) environment(c *Config, getenv func(string) string) {
 	walk(reflect.ValueOf(c).Elem(), "", func(key string, v reflect.Value) {
 		name := "DEBUT_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 		text := getenv(name)
-		if text == "" || !v.CanSet() || strings.HasPrefix(key, "sources.") || strings.HasPrefix(key, "notify.channels.") {
+		if text == "" || !v.CanSet() || strings.HasPrefix(key, "sources.") || strings.HasPrefix(key, "notify.channels.") ||
+			strings.HasPrefix(key, "triage.freezes.") || strings.HasPrefix(key, "triage.exercises.") || strings.HasPrefix(key, "triage.rota.") {
 			return
 		}
 		if err := set(v, text); err != nil {
@@ -143,7 +144,15 @@ func set(v reflect.Value, text string) error {
 		}
 		v.SetInt(int64(n))
 	case reflect.Slice:
-		v.Set(reflect.ValueOf(strings.Split(text, ",")))
+		list := reflect.MakeSlice(v.Type(), 0, 1)
+		for part := range strings.SplitSeq(text, ",") {
+			e := reflect.New(v.Type().Elem()).Elem()
+			if err := set(e, part); err != nil {
+				return err
+			}
+			list = reflect.Append(list, e)
+		}
+		v.Set(list)
 	default:
 		return fmt.Errorf("a %s cannot be given in the environment", v.Kind())
 	}

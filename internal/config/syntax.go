@@ -264,6 +264,9 @@ func kindOf(t reflect.Type) string {
 		if t.Elem().Kind() == reflect.Struct {
 			return "a list of tables"
 		}
+		if t.Elem() == reflect.TypeFor[Duration]() {
+			return `a list of lengths of time, such as ["15m", "1h"]`
+		}
 		return "a list of texts, in [ and ]"
 	default:
 		return "a table"

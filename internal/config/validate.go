@@ -55,6 +55,7 @@ func (s *source) validate(c *Config, getenv func(string) string) {
 	s.sources(c, getenv)
 	s.server(c)
 	s.channels(c, getenv)
+	s.triage(&c.Triage, getenv)
 }
 
 func (s *source) sources(c *Config, getenv func(string) string) {

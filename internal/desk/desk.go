@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -13,22 +14,23 @@ import (
 	"github.com/debutsec/debut/ecs"
 	"github.com/debutsec/debut/internal/store"
 	"github.com/debutsec/debut/internal/triage"
+	"github.com/debutsec/debut/internal/triage/live"
 )
 
 // Options say what a desk works with. DB, Events, Catalogue, Weights and Now are
 // required.
 type Options struct {
 	DB        store.DB
-	Events    triage.Events
-	Sums      triage.Sums // nil: sums are made of Events
+	Events    store.Events
 	Catalogue *ecs.Catalogue
 	Weights   *triage.Weights
 	Settings  triage.Settings
 	Places    triage.Places // nil: no databases
 	// PlacesDate is the date of the databases.
 	PlacesDate time.Time
-	// Live asks AWS about the event of an alert; nil: nobody does.
-	Live func(ctx context.Context, in *triage.Input) (*triage.Live, error)
+	// Live is how AWS is asked, if a request wants it; AlwaysLive: every one does.
+	Live       live.Options
+	AlwaysLive bool
 	// Again is how long after its event an alert is investigated again.
 	Again []time.Duration
 	Now   func() time.Time
@@ -46,9 +48,6 @@ type Desk struct {
 func New(o Options) *Desk {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.Sums == nil {
-		o.Sums = newSummer(o.Events, o.Catalogue)
 	}
 	d := &Desk{o: o, turn: make(chan struct{}, 1)}
 	d.turn <- struct{}{}
@@ -100,9 +99,13 @@ func (d *Desk) investigate(ctx context.Context, handle string, r *Request) (*Res
 	if err != nil {
 		return nil, err
 	}
-	if r.Live && d.o.Live != nil {
-		if in.Live, err = d.o.Live(ctx, in); err != nil {
-			return nil, fmt.Errorf("ask AWS: %w", err)
+	if r.Live || d.o.AlwaysLive {
+		in.Live, err = d.ask(ctx, in)
+		if err != nil && r.Live {
+			return nil, err
+		}
+		if err != nil {
+			d.o.Log.Warn("AWS is not asked about an alert", "alert", handle, "error", err)
 		}
 	}
 	report, err := triage.Run(ctx, *in)
@@ -127,7 +130,7 @@ func (d *Desk) investigate(ctx context.Context, handle string, r *Request) (*Res
 // none.
 func (d *Desk) input(ctx context.Context, handle string, r *Request) (in *triage.Input, a *store.Alert, last *triage.Report, err error) {
 	in = &triage.Input{
-		Events: d.o.Events, Sums: d.o.Sums, Coverage: ledger{d.o.DB}, Places: d.o.Places, PlacesDate: d.o.PlacesDate,
+		Events: d.o.Events, Sums: summer{d.o.Events}, Coverage: ledger{d.o.DB}, Places: d.o.Places, PlacesDate: d.o.PlacesDate,
 		Catalogue: d.o.Catalogue, Weights: d.o.Weights, Settings: d.o.Settings, AsOf: r.AsOf, Trigger: r.Trigger,
 		History: &past{db: d.o.DB, catalogue: d.o.Catalogue},
 	}
@@ -307,6 +310,10 @@ func timeless(r *triage.Report) (string, error) {
 			queries[k] = q
 		}
 		c.Steps[i].Queries = queries
+	}
+	c.Live = slices.Clone(r.Live)
+	for i := range c.Live {
+		c.Live[i].Time = time.Time{}
 	}
 	if r.Exception != nil {
 		x := *r.Exception

@@ -1,14 +1,10 @@
 package desk
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
-	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -72,114 +68,27 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// A summer makes sums by hour of the events themselves.
-type summer struct {
-	events      triage.Events
-	fields      [5]*ecs.Field
-	address, ip *ecs.Field
-	agent, raw  *ecs.Field
-}
-
-func newSummer(events triage.Events, cat *ecs.Catalogue) *summer {
-	s := &summer{
-		events: events, address: cat.Resolve("source.address"), ip: cat.Resolve("source.ip"),
-		agent: cat.Resolve("user_agent.name"), raw: cat.Resolve("user_agent.original"),
-	}
-	for i, name := range [...]string{"debut.principal", "event.provider", "event.action", "cloud.account.id", "cloud.region"} {
-		s.fields[i] = cat.Resolve(name)
-	}
-	return s
-}
-
-// What of an agent without a class tells agents apart, and how many sums are held at
-// once. Beyond, rows come in parts.
-const (
-	maxAgent = 128
-	maxSums  = 50_000
-)
-
-type sumKey struct {
-	hour                                                         int64
-	principal, provider, action, account, region, network, agent string
-}
+// summer answers from the sums by hour that a store keeps.
+type summer struct{ events store.Events }
 
 // Sums implements [triage.Sums].
-func (s *summer) Sums(ctx context.Context, from, to time.Time) iter.Seq2[*triage.Sum, error] {
+func (s summer) Sums(ctx context.Context, from, to time.Time) iter.Seq2[*triage.Sum, error] {
 	return func(yield func(*triage.Sum, error) bool) {
-		sums := map[sumKey]*triage.Sum{}
-		flush := func() bool {
-			for _, row := range slices.SortedFunc(maps.Values(sums), compareSums) {
-				if !yield(row, nil) {
-					return false
-				}
-			}
-			clear(sums)
-			return true
-		}
-		for e, err := range s.events.Scan(ctx, store.Scan{From: from, To: to}) {
+		var out triage.Sum
+		for u, err := range s.events.Rollups(ctx, store.RollupQuery{From: from, To: to}) {
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			if len(sums) >= maxSums && !flush() {
+			out = triage.Sum{
+				Hour: u.Hour, Principal: u.Principal, Provider: u.Provider, Action: u.Action, Account: u.Account, Region: u.Region,
+				Network: u.Network, Agent: u.Agent, First: u.First, Last: u.Last, Count: u.Count,
+			}
+			if !yield(&out, nil) {
 				return
 			}
-			s.add(sums, e)
 		}
-		flush()
 	}
-}
-
-func (s *summer) add(sums map[sumKey]*triage.Sum, e *store.Stored) {
-	t := time.Unix(0, e.Time).UTC()
-	var v [5]string
-	for i, f := range s.fields {
-		v[i] = firstOf(e.Event, f)
-	}
-	agent := firstOf(e.Event, s.agent)
-	if agent == "" || agent == "Other" {
-		agent = firstOf(e.Event, s.raw)
-	}
-	k := sumKey{t.Truncate(time.Hour).Unix(), v[0], v[1], v[2], v[3], v[4], s.network(e.Event), agent[:min(len(agent), maxAgent)]}
-	row := sums[k]
-	if row == nil {
-		c := strings.Clone // an event's texts end with it
-		k = sumKey{k.hour, c(k.principal), c(k.provider), c(k.action), c(k.account), c(k.region), c(k.network), c(k.agent)}
-		row = &triage.Sum{
-			Hour: t.Truncate(time.Hour), Principal: k.principal, Provider: k.provider, Action: k.action, Account: k.account, Region: k.region,
-			Network: k.network, Agent: k.agent, First: t, Last: t,
-		}
-		sums[k] = row
-	}
-	row.First, row.Last = earlier(row.First, t), later(row.Last, t)
-	row.Count++
-}
-
-func (s *summer) network(ev ecs.Event) string {
-	ip := firstOf(ev, s.ip)
-	addr, err := netip.ParseAddr(ip)
-	if err != nil {
-		return cmp.Or(ip, firstOf(ev, s.address))
-	}
-	addr = addr.Unmap().WithZone("")
-	bits := 48
-	if addr.Is4() {
-		bits = 24
-	}
-	return netip.PrefixFrom(addr, bits).Masked().String()
-}
-
-func firstOf(ev ecs.Event, f *ecs.Field) string {
-	if v := ev.Values(f); len(v) > 0 {
-		return v[0]
-	}
-	return ""
-}
-
-func compareSums(a, b *triage.Sum) int {
-	return cmp.Or(a.Hour.Compare(b.Hour), cmp.Compare(a.Principal, b.Principal), cmp.Compare(a.Provider, b.Provider),
-		cmp.Compare(a.Action, b.Action), cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region),
-		cmp.Compare(a.Network, b.Network), cmp.Compare(a.Agent, b.Agent))
 }
 
 // past tells which alerts of a rule there were.
