@@ -16,6 +16,7 @@ import (
 
 	"github.com/debutsec/debut/ecs"
 	"github.com/debutsec/debut/internal/config"
+	"github.com/debutsec/debut/internal/desk"
 	"github.com/debutsec/debut/internal/enrich"
 	"github.com/debutsec/debut/internal/notify"
 	"github.com/debutsec/debut/internal/serve"
@@ -44,6 +45,7 @@ type Daemon struct {
 	enricher  *enrich.Enricher
 	db        *sqlite.DB
 	events    *events.Store
+	desk      *desk.Desk
 	engine    *serve.Engine
 	server    *server.Server
 	sender    *notify.Sender
@@ -83,7 +85,7 @@ func Open(ctx context.Context, o Options) (_ *Daemon, err error) {
 	}); err != nil {
 		return nil, err
 	}
-	if err := d.notifications(); err != nil {
+	if err := errors.Join(d.triage(), d.notifications()); err != nil {
 		return nil, err
 	}
 	loaded, err := d.load(ctx)
@@ -94,7 +96,7 @@ func Open(ctx context.Context, o Options) (_ *Daemon, err error) {
 	if d.engine, err = serve.Open(ctx, serve.Options{
 		DB: d.db, Events: d.events, Encode: events.Encode, Rules: loaded.rules, Catalogue: d.catalogue, Enricher: d.enricher,
 		Workers: c.Engine.Workers, Start: start, Provisional: provisional, MaxFuture: time.Duration(c.Engine.MaxFuture),
-		Route: d.route, Now: o.Now, Log: o.Log,
+		Triage: c.Triage.Enabled, Route: d.route, Now: o.Now, Log: o.Log,
 	}); err != nil {
 		return nil, err
 	}
@@ -103,7 +105,7 @@ func Open(ctx context.Context, o Options) (_ *Daemon, err error) {
 		return nil, err
 	}
 	d.server = server.New(server.Options{
-		DB: d.db, Now: o.Now, Log: o.Log, Version: o.Version, Daemon: d, Backfill: d, Events: d, Catalogue: d.catalogue,
+		DB: d.db, Now: o.Now, Log: o.Log, Version: o.Version, Daemon: d, Backfill: d, Events: d, Triage: d.desk, Catalogue: d.catalogue,
 		Push: d.pushHandler(), Address: c.Server.Listen, DataDir: c.DataDir, Cert: c.Server.TLSCert, Key: c.Server.TLSKey,
 		AllowInsecure: c.Server.AllowInsecure, Names: c.Server.Names, OpenMetrics: c.Server.OpenMetrics,
 	})
@@ -176,6 +178,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	g.Go(func() error { d.sender.Run(ctx); return nil })
 	g.Go(func() error { return d.housekeeping(ctx) })
 	g.Go(func() error { return d.watchRules(ctx) })
+	g.Go(func() error { return d.runTriage(ctx) })
 	d.opt.Log.Info("serving", "api", d.URL(), "rules", d.engine.Status().Rules, "sources", len(d.sources), "data", d.opt.Config.DataDir)
 	err := g.Wait()
 	d.work.Wait()

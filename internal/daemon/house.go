@@ -97,7 +97,10 @@ func (d *Daemon) release(ctx context.Context) error {
 		return nil
 	}
 	d.opt.Log.Info("the history has been read: alerts are told from now on")
-	return d.engine.Release(ctx)
+	if err := d.engine.Release(ctx); err != nil {
+		return err //nolint:wrapcheck // of the engine
+	}
+	return d.again(ctx)
 }
 
 // hasProvisional reports whether history is still on its way: objects from before T0
@@ -160,7 +163,7 @@ func (d *Daemon) sizes(st *api.Status) {
 				st.Outbox.Oldest = c.Oldest
 			}
 		}
-		return nil
+		return d.countTriage(tx, st)
 	})
 	if err != nil {
 		d.opt.Log.Warn("the outbox is not counted", "error", err)

@@ -57,7 +57,7 @@ func (d *Daemon) notifications() error {
 	d.router = notify.NewRouter(channels)
 	d.sender, err = notify.NewSender(notify.Options{
 		DB: d.db, Channels: channels, Now: d.opt.Now, Log: d.opt.Log, UserAgent: "debut/" + d.opt.Version,
-		MaxAge: time.Duration(d.opt.Config.Notify.MaxAge), Document: d.document,
+		MaxAge: time.Duration(d.opt.Config.Notify.MaxAge), Document: d.document, Verdict: d.verdict,
 	})
 	if err != nil {
 		return fmt.Errorf("notifications: %w", err)

@@ -35,6 +35,8 @@ type Options struct {
 	Again []time.Duration
 	Now   func() time.Time
 	Log   *slog.Logger // nil: silent
+
+	overrides [][]byte // that Weights were made of
 }
 
 // A Desk investigates alerts, one at a time. It is safe for concurrent use.

@@ -18,8 +18,16 @@ func (o *Options) Configure(c *config.Triage, getenv func(string) string) error 
 	if o.Settings, err = settings(c); err != nil {
 		return fmt.Errorf("triage: %w", err)
 	}
-	if o.Weights, err = Weights(c.Weights); err != nil {
-		return fmt.Errorf("triage.weights: %w", err)
+	o.overrides = nil
+	if c.Weights != "" {
+		text, err := ReadWeights(c.Weights)
+		if err != nil {
+			return fmt.Errorf("triage.weights: %w", err)
+		}
+		o.overrides = [][]byte{text}
+	}
+	if o.Weights, err = triage.ParseWeights(o.overrides...); err != nil {
+		return fmt.Errorf("triage.weights: %s: %w", c.Weights, err)
 	}
 	o.Again = nil
 	for _, d := range c.Again {
@@ -36,11 +44,8 @@ func (o *Options) Configure(c *config.Triage, getenv func(string) string) error 
 // maxWeights bounds a file of weights.
 const maxWeights = 1 << 20
 
-// Weights are the program's own, and over them those of a file; "": none.
-func Weights(path string) (*triage.Weights, error) {
-	if path == "" {
-		return triage.ParseWeights()
-	}
+// ReadWeights reads a file of weights, without looking at what is in it.
+func ReadWeights(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the weights: %w", err)
@@ -52,11 +57,7 @@ func Weights(path string) (*triage.Weights, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the weights: %w", err)
 	}
-	w, err := triage.ParseWeights(b)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return w, nil
+	return b, nil
 }
 
 func settings(c *config.Triage) (triage.Settings, error) {

@@ -14,9 +14,9 @@ import (
 
 // Times of the worker.
 const (
-	lookAgain = time.Second     // for what has become due
-	tryAgain  = time.Minute     // after an investigation failed
-	wantsBy   = 5 * time.Minute // an attempt takes no longer
+	lookAgain = 250 * time.Millisecond // for what has become due: often before somebody is told of the alert
+	tryAgain  = time.Minute            // after an investigation failed
+	wantsBy   = 5 * time.Minute        // an attempt takes no longer
 	// maxChoice is how many alerts that are due are looked at, to take the gravest.
 	maxChoice = 200
 )

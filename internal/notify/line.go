@@ -178,12 +178,30 @@ func (l *line) send(ctx context.Context, m *store.Message) error {
 	timer := time.AfterFunc(time.Hour, cancel) // a transport has its own, shorter timeout
 	defer timer.Stop()
 	defer context.AfterFunc(ctx, func() { timer.Reset(grace) })()
-	answer, err := l.to.send(sendCtx, m, l.s.o.Now())
+	answer, err := l.to.send(sendCtx, l.investigated(sendCtx, m), l.s.o.Now())
 	if err != nil {
 		return err
 	}
 	l.s.o.Log.Debug("notified", "channel", l.channel.Name, "kind", string(m.Kind), "message", m.Sequence, "answer", answer)
 	return nil
+}
+
+// investigated adds to a message what the investigation of its alert has come to by now.
+func (l *line) investigated(ctx context.Context, m *store.Message) *store.Message {
+	if l.s.o.Verdict == nil || m.Alert == nil || m.Kind == store.MessageWithdrawn {
+		return m
+	}
+	t, err := l.s.o.Verdict(ctx, m.Alert.Handle)
+	if err != nil {
+		l.s.o.Log.Warn("a message is sent without what its investigation says", "message", m.Sequence, "error", err)
+	}
+	if err != nil || t == nil {
+		return m
+	}
+	out, a := *m, *m.Alert
+	a.Verdict, a.Score, a.Confidence = t.Verdict, t.Score, t.Confidence
+	out.Alert = &a
+	return &out
 }
 
 // other returns a message behind m that may be sent now, nil if there is none.

@@ -236,6 +236,9 @@ func renderAlert(kind store.MessageKind, a *store.Snapshot, d dialect, limit int
 		p.line("Events", strconv.FormatInt(a.Count, 10))
 	}
 	p.line("Risk", strconv.FormatFloat(a.RiskScore, 'f', -1, 64))
+	if a.Verdict != "" {
+		p.line("Investigated", fmt.Sprintf("%s, score %d of 100, confidence %.2f", d.value(strings.ReplaceAll(a.Verdict, "_", " ")), a.Score, a.Confidence))
+	}
 	p.hostile("Rule id", a.RuleID)
 	if a.Cold {
 		p.line("Cold baseline", "little of the history is known, so it may not be the first time")

@@ -32,6 +32,9 @@ type Options struct {
 	// returns store.ErrNotFound if there is none.
 	Document func(ctx context.Context, handle string) ([]byte, error)
 
+	// Verdict returns what an alert's investigation has come to; nil: nothing yet.
+	Verdict func(ctx context.Context, handle string) (*store.Triage, error)
+
 	random func() float64
 	open   func(*Channel) (transport, error)
 }

@@ -29,6 +29,7 @@ func alertQuery(p *params) api.AlertQuery {
 		From: p.time("from"), To: p.time("to"),
 		Status: p.list("status"), Severity: p.list("severity"), Rule: p.list("rule"),
 		Principal: p.text("principal"), Account: p.text("account"), Tag: p.text("tag"), Assignee: p.text("assignee"),
+		Verdict: p.list("verdict"), MinScore: p.number("min_score", 0, 100),
 		Text: p.text("text"), Withheld: p.bool("withheld"), Withdrawn: p.bool("withdrawn"), Blocks: p.bool("blocks"),
 	}
 }
@@ -44,12 +45,20 @@ func filterOf(q *api.AlertQuery) (store.Filter, error) {
 			return store.Filter{}, invalid("severity is %q, not low, medium, high or critical", v)
 		}
 	}
+	for _, v := range q.Verdict {
+		if !slices.Contains(store.Verdicts(), v) {
+			return store.Filter{}, invalid("verdict is %q, not %s", v, strings.Join(store.Verdicts(), ", "))
+		}
+	}
+	if q.MinScore < 0 || q.MinScore > 100 {
+		return store.Filter{}, invalid("min_score is %d, not a number from 0 to 100", q.MinScore)
+	}
 	if !q.From.IsZero() && !q.To.IsZero() && !q.From.Before(q.To) {
 		return store.Filter{}, invalid("from is not before to: no alert can be between them")
 	}
 	return store.Filter{
 		From: q.From, To: q.To, Status: q.Status, Severity: q.Severity, Rule: q.Rule, Principal: q.Principal, Account: q.Account,
-		Tag: q.Tag, Assignee: q.Assignee, Text: q.Text, Withheld: q.Withheld, Withdrawn: q.Withdrawn, Blocks: q.Blocks,
+		Tag: q.Tag, Assignee: q.Assignee, Verdict: q.Verdict, MinScore: q.MinScore, Text: q.Text, Withheld: q.Withheld, Withdrawn: q.Withdrawn, Blocks: q.Blocks,
 	}, nil
 }
 
@@ -58,10 +67,16 @@ func filterOf(q *api.AlertQuery) (store.Filter, error) {
 type cursor struct {
 	time   time.Time
 	handle string
+	// score is of a list by score: 1 for what was not investigated, else that of the
+	// alert and 2; 0 of one by time.
+	score int
 }
 
 func (c cursor) String() string {
 	b := binary.BigEndian.AppendUint64(nil, uint64(c.time.UnixNano()))
+	if c.score > 0 {
+		b = append(b, 's', byte(c.score))
+	}
 	return base64.RawURLEncoding.EncodeToString(append(b, c.handle...))
 }
 
@@ -73,7 +88,11 @@ func parseCursor(s string) (*cursor, error) {
 	if err != nil || len(b) <= 8 || len(b) > 256 {
 		return nil, invalid("after is %q, not the next of a page before", s)
 	}
-	return &cursor{time.Unix(0, int64(binary.BigEndian.Uint64(b))).UTC(), string(b[8:])}, nil
+	c := &cursor{time: time.Unix(0, int64(binary.BigEndian.Uint64(b))).UTC(), handle: string(b[8:])}
+	if len(b) > 10 && b[8] == 's' { // a handle has hexadecimal digits only
+		c.score, c.handle = int(b[9]), string(b[10:])
+	}
+	return c, nil
 }
 
 // page returns up to n alerts behind a cursor, and the cursor of the next page if there
@@ -97,7 +116,7 @@ func page(tx store.Tx, f store.Filter, after *cursor, n int) ([]*store.Alert, *c
 		}
 		if len(list) == n {
 			last := list[n-1]
-			return list, &cursor{last.Time, last.Handle}, nil
+			return list, &cursor{time: last.Time, handle: last.Handle}, nil
 		}
 		list = append(list, a)
 	}
@@ -121,6 +140,7 @@ func (s *Server) listAlerts(w http.ResponseWriter, r *http.Request) error {
 	q := alertQuery(p)
 	format := p.choice("format", "json", "ndjson")
 	ascending := p.choice("order", "desc", "asc") == "asc"
+	byScore := p.choice("sort", "time", "score") == "score"
 	most := maxPage
 	def := defaultPage
 	if format == "ndjson" {
@@ -136,6 +156,14 @@ func (s *Server) listAlerts(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	f.Ascending = ascending
+	switch {
+	case byScore && (ascending || format == "ndjson"):
+		return invalid("sort=score lists the highest score first, as JSON: leave order and format out")
+	case byScore != (after != nil && after.score > 0) && after != nil:
+		return invalid("after is not the next of a page in this order")
+	case byScore:
+		return s.rankAlerts(w, r, f, after, limit)
+	}
 	if format == "ndjson" {
 		return s.exportAlerts(w, r, f, after, limit)
 	}
@@ -147,6 +175,43 @@ func (s *Server) listAlerts(w http.ResponseWriter, r *http.Request) error {
 			out.Next = next.String()
 		}
 		return err
+	})
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, out)
+}
+
+// rank is the place of an alert in a list by score: the first number of a cursor.
+func rank(a *store.Alert) int {
+	if a.Triage.Version == 0 {
+		return 1
+	}
+	return a.Triage.Score + 2
+}
+
+// rankAlerts answers with alerts by score. A page begins where the one before ended,
+// whatever has changed since.
+func (s *Server) rankAlerts(w http.ResponseWriter, r *http.Request, f store.Filter, after *cursor, limit int) error {
+	var out api.AlertPage
+	err := s.o.DB.View(r.Context(), func(tx store.Tx) error {
+		list := make([]*store.Alert, 0, min(limit, defaultPage))
+		for a, err := range store.AlertsByScore(tx, f) {
+			if err != nil {
+				return err
+			}
+			if after != nil && (rank(a) > after.score || rank(a) == after.score && !after.before(a, false)) {
+				continue
+			}
+			if len(list) == limit {
+				last := list[limit-1]
+				out.Next = cursor{last.Time, last.Handle, rank(last)}.String()
+				break
+			}
+			list = append(list, a)
+		}
+		out.Alerts = api.AlertsOf(list)
+		return nil
 	})
 	if err != nil {
 		return err

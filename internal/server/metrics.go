@@ -183,6 +183,21 @@ var statusMetrics = []statusMetric{ //nolint:gochecknoglobals // a constant tabl
 		one(func(st *api.Status, _ time.Time) float64 { return float64(st.Log.Compacted) })),
 	metric("segments", "Parquet segments in use.", prometheus.GaugeValue, nil,
 		one(func(st *api.Status, _ time.Time) float64 { return float64(st.Log.Segments) })),
+	metric("triage_total", "Investigations of alerts, by what came of them.", prometheus.CounterValue, []string{"result"},
+		func(st *api.Status, _ time.Time, put func(float64, ...string)) {
+			put(float64(st.Triage.Kept), "kept")
+			put(float64(st.Triage.Count-st.Triage.Kept-st.Triage.Failed), "same")
+			put(float64(st.Triage.Failed), "failed")
+		}),
+	metric("triage_due_alerts", "Alerts that wait to be investigated.", prometheus.GaugeValue, nil,
+		one(func(st *api.Status, _ time.Time) float64 { return float64(st.Triage.Due) })),
+	metric("triage_oldest_seconds", "For how long the first of them has waited.", prometheus.GaugeValue, nil,
+		one(func(st *api.Status, now time.Time) float64 {
+			if st.Triage.Oldest.IsZero() {
+				return 0
+			}
+			return max(0, now.Sub(st.Triage.Oldest).Seconds())
+		})),
 	metric("segment_bytes", "Size of the segments.", prometheus.GaugeValue, nil,
 		one(func(st *api.Status, _ time.Time) float64 { return float64(st.Log.SegmentBytes) })),
 }
@@ -191,9 +206,14 @@ var commitLatency = prometheus.NewDesc( //nolint:gochecknoglobals // a constant
 	"debut_commit_duration_seconds", "How long the transactions took that moved alerts, memory and positions.", nil, nil,
 )
 
+var triageLatency = prometheus.NewDesc( //nolint:gochecknoglobals // a constant
+	"debut_triage_duration_seconds", "How long investigations of alerts took.", nil, nil,
+)
+
 // Describe implements prometheus.Collector.
 func (c statusCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- commitLatency
+	ch <- triageLatency
 	for _, m := range statusMetrics {
 		ch <- m.desc
 	}
@@ -213,6 +233,7 @@ func (c statusCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	now := c.s.o.Now()
 	ch <- prometheus.MustNewConstHistogram(commitLatency, uint64(max(0, st.Commits.Count)), st.Commits.Seconds, st.Commits.Latency)
+	ch <- prometheus.MustNewConstHistogram(triageLatency, uint64(max(0, st.Triage.Count)), st.Triage.Seconds, st.Triage.Latency)
 	for _, m := range statusMetrics {
 		m.each(&st, now, func(v float64, labels ...string) {
 			ch <- prometheus.MustNewConstMetric(m.desc, m.kind, v, labels...)

@@ -53,6 +53,9 @@ func (s *Server) table() []route {
 		{"POST", v1 + "/alerts/bulk", RoleTriage, s.changeAlerts},
 		{"GET", v1 + "/alerts/{id}", RoleRead, s.showAlert},
 		{"PATCH", v1 + "/alerts/{id}", RoleTriage, s.changeAlert},
+		{"GET", v1 + "/alerts/{id}/triage", RoleRead, s.showTriage},
+		{"POST", v1 + "/alerts/{id}/triage", RoleTriage, s.runTriage},
+		{"GET", v1 + "/alerts/{id}/triage/versions", RoleRead, s.listTriage},
 
 		{"GET", v1 + "/exceptions", RoleRead, s.listExceptions},
 		{"POST", v1 + "/exceptions", RoleTriage, s.addException},
@@ -425,6 +428,19 @@ func (p *params) time(name string) time.Time {
 		return time.Time{}
 	}
 	return m.At(p.now)
+}
+
+// number is a whole number from least to most; without one it is least.
+func (p *params) number(name string, least, most int) int {
+	v := p.text(name)
+	if v == "" {
+		return least
+	}
+	n, err := strconv.Atoi(v)
+	if (err != nil || n < least || n > most) && p.err == nil {
+		p.err = invalid("%s is %q, not a number from %d to %d", name, v, least, most)
+	}
+	return n
 }
 
 // limit is a number from 1 to most; without one it is the default.

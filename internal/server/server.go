@@ -66,6 +66,7 @@ type Options struct {
 	Backfill Backfiller
 	Events   Searcher
 	Trier    Trier
+	Triage   Triager
 	// Catalogue is that of the rules; exceptions are checked against it.
 	Catalogue *ecs.Catalogue
 	// Push takes records: every path that is not the API's is handed to it, once the

@@ -124,8 +124,13 @@ type Snapshot struct {
 	Where     string    `json:"where,omitzero"`
 	Count     int64     `json:"count,omitzero"` // events that it stands for, where that is known
 	// Cold says that too little history was known for "first time" to mean much.
-	Cold bool   `json:"cold_baseline,omitzero"`
-	Link string `json:"link,omitzero"`
+	Cold bool `json:"cold_baseline,omitzero"`
+	// Verdict, Score and Confidence are of the alert's investigation, if it was done when
+	// the message was sent.
+	Verdict    string  `json:"verdict,omitzero"`
+	Score      int     `json:"score,omitzero"`
+	Confidence float64 `json:"confidence,omitzero"`
+	Link       string  `json:"link,omitzero"`
 }
 
 // A Notice is what a message tells that is not about one alert.

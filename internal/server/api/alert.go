@@ -52,6 +52,7 @@ type Alert struct {
 	JoinedInto    string         `json:"joined_into,omitempty"`
 	Linked        []string       `json:"linked,omitempty"`
 	Windows       []string       `json:"windows,omitempty"`
+	Triage        store.Triage   `json:"triage,omitzero"` // its investigation
 }
 
 // AlertOf makes the API's alert of a stored one, whose lists it shares.
@@ -64,7 +65,7 @@ func AlertOf(a *store.Alert) *Alert {
 		Status: a.Status, Reason: a.Reason, ClosedAt: a.ClosedAt, Assignees: a.Assignees, Tags: a.Tags, Notes: a.Notes, History: a.History,
 		Withheld: a.Withheld, Cold: a.Cold, Withdrawn: a.Withdrawn, Provisional: a.Provisional, Manual: a.Manual,
 		BuildingBlock: a.BuildingBlock, Conflict: a.Conflict, Count: a.Count, Distinct: a.Distinct, Suppressed: a.Suppressed,
-		JoinedInto: a.JoinedInto, Linked: a.Linked, Windows: a.Windows,
+		JoinedInto: a.JoinedInto, Linked: a.Linked, Windows: a.Windows, Triage: a.Triage,
 	}
 	if a.SuppressedEnd != 0 {
 		out.SuppressedEnd = time.Unix(0, a.SuppressedEnd).UTC()

@@ -58,6 +58,8 @@ type AlertQuery struct {
 	Account   string    `json:"account,omitempty"`
 	Tag       string    `json:"tag,omitempty"`
 	Assignee  string    `json:"assignee,omitempty"`
+	Verdict   []string  `json:"verdict,omitempty"`
+	MinScore  int       `json:"min_score,omitzero"`
 	Text      string    `json:"text,omitempty"`
 	Withheld  bool      `json:"withheld,omitzero"`
 	Withdrawn bool      `json:"withdrawn,omitzero"`

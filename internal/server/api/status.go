@@ -19,6 +19,22 @@ type Status struct {
 	// Hits counts findings of the rules' queries since the start.
 	Hits    int64        `json:"hits"`
 	Commits CommitStatus `json:"commits"`
+	Triage  TriageStatus `json:"triage"`
+}
+
+// TriageStatus tells of the investigations of alerts, since the start.
+type TriageStatus struct {
+	Enabled bool  `json:"enabled"` // every alert is investigated by itself
+	Count   int64 `json:"count"`
+	Kept    int64 `json:"kept"` // of them those that said something new
+	Failed  int64 `json:"failed"`
+	Due     int   `json:"due"` // alerts that wait, as far as 10,000
+	// Oldest is since when the first of them waits, Next when one is due if none is.
+	Oldest  time.Time `json:"oldest,omitzero"`
+	Next    time.Time `json:"next,omitzero"`
+	Seconds float64   `json:"seconds"` // that they took, together
+	// Latency has how many took no longer than so many seconds.
+	Latency map[float64]uint64 `json:"-"`
 }
 
 // CommitStatus tells of the transactions that moved alerts, memory and positions, since
