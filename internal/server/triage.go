@@ -130,6 +130,12 @@ func writeReport(w http.ResponseWriter, rep *triage.Report, format string) error
 	var err error
 	media := "application/json"
 	switch format {
+	case formatHTML:
+		media = "text/html; charset=utf-8"
+		// The page has everything in it, and nothing in it runs.
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox")
+		w.Header().Set("Referrer-Policy", "no-referrer")
+		err = report.TriageHTML(&b, rep)
 	case formatText:
 		media = "text/plain; charset=utf-8"
 		err = report.Triage(&b, rep, report.Options{})
