@@ -17,6 +17,7 @@ type commands struct {
 	Serve      ServeCmd      `cmd:"" help:"Run rules for ever: sources, alerts, notifications, API."`
 	Status     StatusCmd     `cmd:"" help:"Show how the server is."`
 	Alerts     AlertsCmd     `cmd:"" help:"List, show, acknowledge and close alerts."`
+	Triage     TriageCmd     `cmd:"" help:"Investigate an alert: what is known, how sure, and why."`
 	Search     SearchCmd     `cmd:"" help:"Hunt in the stored events with KQL."`
 	Exceptions ExceptionsCmd `cmd:"" help:"Exceptions of rules: list, test, add, delete."`
 	Silences   SilencesCmd   `cmd:"" help:"Maintenance windows and snoozes."`

@@ -65,6 +65,15 @@ func (f *serverFlags) connect(env *Env, writes bool) (*client, error) {
 
 // connectOr is connect that makes a store if there is none and create is set.
 func (f *serverFlags) connectOr(env *Env, writes, create bool) (*client, error) {
+	return f.connectWith(env, writes, create, nil)
+}
+
+// An opener opens more of a data folder for a server in this process, and returns how
+// to close it.
+type opener func(db store.DB, dir string, o *server.Options) (close func() error, err error)
+
+// connectWith is connectOr; if the store is opened here, more opens what else is needed.
+func (f *serverFlags) connectWith(env *Env, writes, create bool, more opener) (*client, error) {
 	c := &client{env: env, user: userName(env), close: func() error { return nil }}
 	if base := cmp.Or(f.Server, env.Getenv("DEBUT_SERVER")); base != "" && f.Data == "" && f.Config == "" {
 		return c, c.remote(f, base)
@@ -96,8 +105,16 @@ func (f *serverFlags) connectOr(env *Env, writes, create bool) (*client, error) 
 	case err != nil:
 		return nil, err
 	}
-	s := server.New(server.Options{DB: db, Now: env.Now, Version: version})
+	o := server.Options{DB: db, Now: env.Now, Version: version}
 	c.base, c.close = "http://localhost", db.Close
+	if more != nil {
+		closeMore, err := more(db, dir, &o)
+		if err != nil {
+			return nil, errors.Join(err, db.Close())
+		}
+		c.close = func() error { return errors.Join(closeMore(), db.Close()) }
+	}
+	s := server.New(o)
 	c.http = &http.Client{Transport: inProcess{s.As(server.Identity{By: c.user, From: "command", Role: server.RoleAdmin})}}
 	return c, nil
 }

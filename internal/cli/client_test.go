@@ -39,8 +39,8 @@ type serverCommands struct {
 	Status     StatusCmd     `cmd:""`
 }
 
-// A desk runs commands in an environment.
-type desk struct {
+// A office runs commands in an environment.
+type office struct {
 	testing.TB
 
 	env map[string]string
@@ -48,7 +48,7 @@ type desk struct {
 	in  string
 }
 
-func (d *desk) run(args ...string) (code int, stdout, stderr string) {
+func (d *office) run(args ...string) (code int, stdout, stderr string) {
 	d.Helper()
 	var out, errs bytes.Buffer
 	env := &Env{
@@ -67,7 +67,7 @@ func (d *desk) run(args ...string) (code int, stdout, stderr string) {
 }
 
 // ok runs a command that must succeed.
-func (d *desk) ok(args ...string) (stdout, stderr string) {
+func (d *office) ok(args ...string) (stdout, stderr string) {
 	d.Helper()
 	code, stdout, stderr := d.run(args...)
 	if code != ExitOK {
@@ -77,7 +77,7 @@ func (d *desk) ok(args ...string) (stdout, stderr string) {
 }
 
 // fails runs a command that must fail with a code and a text.
-func (d *desk) fails(code int, text string, args ...string) {
+func (d *office) fails(code int, text string, args ...string) {
 	d.Helper()
 	got, stdout, stderr := d.run(args...)
 	if got != code || !strings.Contains(stderr, text) {
@@ -134,10 +134,10 @@ func fillStore(tb testing.TB, db store.DB) (ids []string) {
 
 // A way is one of the ways in which a command reaches the store.
 type way struct {
-	name string
-	desk *desk
-	db   store.DB // nil: it is opened for each command
-	dir  string
+	name   string
+	office *office
+	db     store.DB // nil: it is opened for each command
+	dir    string
 }
 
 // ways are a data folder that nobody has open, one that a server has open, and a
@@ -173,9 +173,9 @@ func ways(t *testing.T) []way {
 
 	user := map[string]string{"USER": "ana"}
 	return []way{
-		{"folder", &desk{TB: t, env: map[string]string{"USER": "ana", "DEBUT_DATA_DIR": dir}}, nil, dir},
-		{"local server", &desk{TB: t, env: map[string]string{"USER": user["USER"], "DEBUT_DATA_DIR": localDir}}, local, localDir},
-		{"server", &desk{TB: t, env: map[string]string{"DEBUT_SERVER": ts.URL + "/", "DEBUT_TOKEN": "t." + secret}}, remote, ""},
+		{"folder", &office{TB: t, env: map[string]string{"USER": "ana", "DEBUT_DATA_DIR": dir}}, nil, dir},
+		{"local server", &office{TB: t, env: map[string]string{"USER": user["USER"], "DEBUT_DATA_DIR": localDir}}, local, localDir},
+		{"server", &office{TB: t, env: map[string]string{"DEBUT_SERVER": ts.URL + "/", "DEBUT_TOKEN": "t." + secret}}, remote, ""},
 	}
 }
 
@@ -244,7 +244,7 @@ func TestEveryWayIsTheSame(t *testing.T) {
 	for _, args := range commands {
 		var want string
 		for i, w := range list {
-			code, stdout, stderr := w.desk.run(args...)
+			code, stdout, stderr := w.office.run(args...)
 			got := fmt.Sprintf("exit %d\n%s\n%s", code, stdout, stderr)
 			if i == 0 {
 				want = got
@@ -293,7 +293,7 @@ func TestEveryWayIsTheSame(t *testing.T) {
 
 func TestTables(t *testing.T) {
 	t.Parallel()
-	d := ways(t)[0].desk
+	d := ways(t)[0].office
 	check := func(want string, args ...string) {
 		t.Helper()
 		_, got, _ := d.run(args...)
@@ -378,7 +378,7 @@ ID                NAME                                                   RULES  
 
 func TestExportFile(t *testing.T) {
 	t.Parallel()
-	d := ways(t)[0].desk
+	d := ways(t)[0].office
 	path := filepath.Join(t.TempDir(), "alerts.csv")
 	d.ok("alerts", "export", "--format", "csv", "--output", path)
 	b, err := os.ReadFile(path)
@@ -394,7 +394,7 @@ func TestExportFile(t *testing.T) {
 
 func TestClientRefusals(t *testing.T) {
 	t.Parallel()
-	d := ways(t)[0].desk
+	d := ways(t)[0].office
 	dir := d.env["DEBUT_DATA_DIR"]
 	for _, test := range []struct {
 		code int
@@ -450,7 +450,7 @@ func TestClientRefusals(t *testing.T) {
 // that is alive and has the folder open is asked.
 func TestLeftBehind(t *testing.T) {
 	t.Parallel()
-	d := ways(t)[0].desk
+	d := ways(t)[0].office
 	dir := d.env["DEBUT_DATA_DIR"]
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()

@@ -62,7 +62,7 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := serve(t, server.Options{DB: db, DataDir: dir, Cert: cert, Key: key})
-	d := &desk{TB: t, env: map[string]string{"DEBUT_DATA_DIR": dir}}
+	d := &office{TB: t, env: map[string]string{"DEBUT_DATA_DIR": dir}}
 	d.ok("alerts", "list")
 
 	// Somebody else listens there.

@@ -136,6 +136,9 @@ func writeReport(w http.ResponseWriter, rep *triage.Report, format string) error
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox")
 		w.Header().Set("Referrer-Policy", "no-referrer")
 		err = report.TriageHTML(&b, rep)
+	case formatMarkdown:
+		media = "text/markdown; charset=utf-8"
+		err = report.TriageMarkdown(&b, rep)
 	case formatText:
 		media = "text/plain; charset=utf-8"
 		err = report.Triage(&b, rep, report.Options{})
