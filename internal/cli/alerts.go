@@ -43,6 +43,8 @@ type alertFlags struct {
 	Account   string   `placeholder:"ID" help:"Of this account."`
 	Tagged    string   `name:"tagged" placeholder:"TAG" help:"With this tag."`
 	Assignee  string   `placeholder:"NAME" help:"Assigned to this person."`
+	Verdict   []string `placeholder:"VERDICT" help:"Investigated as: malicious, likely_malicious, suspicious, review, likely_benign. Repeatable."`
+	MinScore  int      `name:"min-score" placeholder:"N" help:"Investigated with at least this score, 1 to 100."`
 	Text      string   `placeholder:"TEXT" help:"With this text in who, what, where, principal or the rule's name."`
 	Withheld  bool     `help:"Also those over max_signals, of which nobody was told."`
 	Withdrawn bool     `help:"Also those that late events took the ground from."`
@@ -52,13 +54,13 @@ type alertFlags struct {
 // any reports whether the flags choose something.
 func (f *alertFlags) any() bool {
 	return f.From != "" || f.To != "" || len(f.Status)+len(f.Severity)+len(f.Rule) > 0 ||
-		f.Principal != "" || f.Account != "" || f.Tagged != "" || f.Assignee != "" || f.Text != ""
+		f.Principal != "" || f.Account != "" || f.Tagged != "" || f.Assignee != "" || len(f.Verdict) > 0 || f.MinScore != 0 || f.Text != ""
 }
 
 func (f *alertFlags) query(env *Env) (*api.AlertQuery, error) {
 	q := &api.AlertQuery{
 		Status: f.Status, Severity: f.Severity, Rule: f.Rule, Principal: f.Principal, Account: f.Account, Tag: f.Tagged,
-		Assignee: f.Assignee, Text: f.Text, Withheld: f.Withheld, Withdrawn: f.Withdrawn, Blocks: f.Blocks,
+		Assignee: f.Assignee, Verdict: f.Verdict, MinScore: f.MinScore, Text: f.Text, Withheld: f.Withheld, Withdrawn: f.Withdrawn, Blocks: f.Blocks,
 	}
 	var err error
 	if q.From, q.To, err = timesOf(env, f.From, f.To); err != nil {
@@ -98,7 +100,10 @@ func (f *alertFlags) values(env *Env) (url.Values, error) {
 		}
 	}
 	setTimes(v, q.From, q.To)
-	v["status"], v["severity"], v["rule"] = q.Status, q.Severity, q.Rule
+	v["status"], v["severity"], v["rule"], v["verdict"] = q.Status, q.Severity, q.Rule, q.Verdict
+	if q.MinScore != 0 {
+		v.Set("min_score", strconv.Itoa(q.MinScore))
+	}
 	set("principal", q.Principal)
 	set("account", q.Account)
 	set("tag", q.Tag)
@@ -128,6 +133,7 @@ type AlertsListCmd struct {
 
 	Limit  int    `default:"50" placeholder:"N" help:"At most so many; 0: all."`
 	Oldest bool   `help:"The oldest first."`
+	Sort   string `enum:"time,score" default:"time" help:"time, or score: what an investigation finds worst first, then what was not investigated."`
 	Format string `enum:"table,ndjson,csv,markdown" default:"table" help:"table, ndjson, csv or markdown."`
 }
 
@@ -136,6 +142,7 @@ func (*AlertsListCmd) Help() string {
 	return `Examples:
   debut alerts list --status open --severity high,critical
   debut alerts list --from now-1d --format csv --limit 0
+  debut alerts list --sort score --min-score 40
   debut alerts list --rule 2ff64f61-0331-441d-80a8-000941cac929 --text report-export`
 }
 
@@ -144,12 +151,15 @@ func (c *AlertsListCmd) Run(env *Env) error {
 	if c.Limit < 0 {
 		return usagef("--limit %d: give 0 for all, or a number above", c.Limit)
 	}
+	if c.Sort == "score" && (c.Oldest || c.Format == "ndjson") {
+		return usagef("--sort score lists the highest score first, and not as NDJSON: leave --oldest and --format ndjson out")
+	}
 	cl, err := c.connect(env, false)
 	if err != nil {
 		return err
 	}
 	out := &output{Writer: env.Stdout}
-	more, err := writeAlerts(env, cl, out, &c.alertFlags, c.Format, c.Limit, c.Oldest)
+	more, err := writeAlerts(env, cl, out, &c.alertFlags, c.Format, c.Limit, order{c.Oldest, c.Sort == "score"})
 	if err = cmp.Or(err, cl.close()); err != nil {
 		return err
 	}
@@ -186,21 +196,27 @@ func (c *AlertsExportCmd) Run(env *Env) error {
 		return cmp.Or(err, cl.close())
 	}
 	defer out.abandon()
-	_, err = writeAlerts(env, cl, out, &c.alertFlags, c.Format, 0, true)
+	_, err = writeAlerts(env, cl, out, &c.alertFlags, c.Format, 0, order{oldest: true})
 	if err = cmp.Or(err, cl.close()); err != nil {
 		return err
 	}
 	return out.commit()
 }
 
+// order says in which order alerts are listed; the latest first without anything.
+type order struct{ oldest, score bool }
+
 // writeAlerts writes up to limit alerts, 0 for all, and reports whether there are more.
-func writeAlerts(env *Env, cl *client, out *output, f *alertFlags, format string, limit int, oldest bool) (more bool, err error) {
+func writeAlerts(env *Env, cl *client, out *output, f *alertFlags, format string, limit int, by order) (more bool, err error) {
 	v, err := f.values(env)
 	if err != nil {
 		return false, err
 	}
-	if oldest {
+	if by.oldest {
 		v.Set("order", "asc")
+	}
+	if by.score {
+		v.Set("sort", "score")
 	}
 	w := bufio.NewWriterSize(out, 64<<10)
 	if format == "ndjson" {
@@ -276,13 +292,27 @@ const tableTime = "2006-01-02 15:04:05"
 
 // alertRows are alerts for people.
 func alertRows(list []*api.Alert) *report.List {
-	l := &report.List{Header: []string{"TIME (UTC)", "SEVERITY", "STATUS", "ID", "RULE", "WHO", "WHAT", "FROM", "REMARKS"}, Severity: 1}
+	l := &report.List{Header: []string{"TIME (UTC)", "SEVERITY", "STATUS", "ID", "TRIAGE", "RULE", "WHO", "WHAT", "FROM", "REMARKS"}, Severity: 1}
 	for _, a := range list {
 		l.Rows = append(l.Rows, []string{
-			a.Time.UTC().Format(tableTime), a.Severity, a.Status, store.ShortID(a.Handle), a.RuleName, a.Who, a.What, a.Where, remarks(a),
+			a.Time.UTC().Format(tableTime), a.Severity, a.Status, store.ShortID(a.Handle), triageOf(a), a.RuleName, a.Who, a.What, a.Where, remarks(a),
 		})
 	}
 	return l
+}
+
+// triageOf is what the investigation of an alert has come to, in few words.
+func triageOf(a *api.Alert) string {
+	t := &a.Triage
+	switch {
+	case t.Version > 0:
+		return fmt.Sprintf("%d %s", t.Score, verdictWords(t.Verdict))
+	case t.Error != "":
+		return "failed"
+	case !t.Due.IsZero():
+		return "waits"
+	}
+	return ""
 }
 
 // remarks are what a person should know of an alert at once.
@@ -319,18 +349,28 @@ func alertCells(list []*api.Alert) *report.List {
 		"time", "last", "severity", "risk_score", "status", "reason", "rule_id", "rule_type", "name", "principal", "account", "region", "who", "what", "where",
 		"previously_seen", "assignees", "tags", "notes", "withheld", "cold", "withdrawn", "provisional", "manual", "building_block", "count", "suppressed",
 		"created", "updated", "closed_at", "alert_id", "handle",
+		"verdict", "score", "confidence", "report_version",
 	}}
 	for _, a := range list {
-		l.Rows = append(l.Rows, []string{
+		l.Rows = append(l.Rows, append([]string{
 			instant(a.Time), instant(a.Last), a.Severity, strconv.FormatFloat(a.RiskScore, 'f', -1, 64), a.Status, a.Reason, a.RuleID, a.Type, a.RuleName,
 			a.Principal, a.Account, a.Region, a.Who, a.What, a.Where, instant(a.Previous),
 			strings.Join(a.Assignees, " "), strings.Join(a.Tags, " "), strconv.Itoa(len(a.Notes)),
 			strconv.FormatBool(a.Withheld), strconv.FormatBool(a.Cold), strconv.FormatBool(a.Withdrawn), strconv.FormatBool(a.Provisional),
 			strconv.FormatBool(a.Manual), strconv.FormatBool(a.BuildingBlock), strconv.FormatInt(a.Count, 10), strconv.FormatInt(a.Suppressed, 10),
 			instant(a.Created), instant(a.Updated), instant(a.ClosedAt), a.UUID, a.Handle,
-		})
+		}, scoreCells(a)...))
 	}
 	return l
+}
+
+// scoreCells are those of an investigation; empty: there was none.
+func scoreCells(a *api.Alert) []string {
+	t := &a.Triage
+	if t.Version == 0 {
+		return []string{"", "", "", ""}
+	}
+	return []string{t.Verdict, strconv.Itoa(t.Score), strconv.FormatFloat(t.Confidence, 'f', -1, 64), strconv.Itoa(t.Version)}
 }
 
 // instant writes a time for programs.
@@ -409,6 +449,7 @@ func alertFacts(a *api.Alert) [][2]string {
 		{"last", last},
 		{"before", moment(a.Previous)},
 		{"remarks", remarks(a)},
+		{"triage", cmp.Or(a.Triage.Summary, a.Triage.Error)},
 		{"rule", a.RuleID + " (" + a.Type + ")"},
 		{"id", a.UUID},
 		{"handle", a.Handle},
