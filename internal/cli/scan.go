@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"cmp"
+	"errors"
 	"fmt"
 	"iter"
 	"os"
@@ -13,27 +14,32 @@ import (
 	"github.com/debutsec/debut/internal/pipeline"
 	"github.com/debutsec/debut/internal/report"
 	"github.com/debutsec/debut/internal/source/files"
+	"github.com/debutsec/debut/internal/triage"
 )
 
 // ScanCmd runs rules over logs, once.
 type ScanCmd struct {
-	Paths      []string `arg:"" name:"path" help:"File, folder or glob with CloudTrail logs in any container; - for standard input."`
-	Rules      []string `placeholder:"PATH" help:"Rules to run: 'shipped', or a file or folder (TOML, NDJSON, JSON). Repeatable. Default: shipped."`
-	Rule       []string `placeholder:"ID|NAME" help:"Run only this rule, even if it is disabled. Repeatable."`
-	Disabled   bool     `help:"Run rules that are disabled in their files too."`
-	Exceptions []string `placeholder:"FILE" help:"Exceptions (TOML, NDJSON) or a value list (text). Repeatable."`
-	From       string   `placeholder:"T" help:"Alert on events from this time on; earlier ones are history (RFC 3339, a date, or date math: now-7d)."`
-	To         string   `placeholder:"T" help:"Leave out events at or after this time."`
-	Learn      string   `placeholder:"DURATION" help:"Learn for so long from the first event on, without alerting (7d, 12h)."`
-	Format     string   `enum:"table,ndjson,csv,markdown,html" default:"table" help:"table, ndjson, csv, markdown or html."`
-	Output     string   `short:"o" placeholder:"FILE" help:"Write the result to a file instead of standard output."`
-	Problems   string   `placeholder:"FILE" help:"Write every part of the input that was rejected or noted to a file, as NDJSON."`
-	FailOn     string   `placeholder:"SEVERITY" enum:",low,medium,high,critical" default:"" help:"Exit with 3 if there is an alert of this severity or above."`
-	Strict     bool     `help:"Check every record whole; exit with 1 if anything at all was rejected."`
-	Workers    int      `placeholder:"N" help:"Number of workers; default one per core. Never changes the result."`
-	GeoIP      []string `name:"geoip" placeholder:"FILE" help:"MaxMind-format database (city or ASN) for source.geo and source.as. Repeatable."`
-	Now        string   `placeholder:"T" help:"Take this as the current time, for output that can be compared."`
-	Quiet      bool     `short:"q" help:"No summary and no progress."`
+	Paths      []string    `arg:"" name:"path" help:"File, folder or glob with CloudTrail logs in any container; - for standard input."`
+	Rules      []string    `placeholder:"PATH" help:"Rules to run: 'shipped', or a file or folder (TOML, NDJSON, JSON). Repeatable. Default: shipped."`
+	Rule       []string    `placeholder:"ID|NAME" help:"Run only this rule, even if it is disabled. Repeatable."`
+	Disabled   bool        `help:"Run rules that are disabled in their files too."`
+	Exceptions []string    `placeholder:"FILE" help:"Exceptions (TOML, NDJSON) or a value list (text). Repeatable."`
+	From       string      `placeholder:"T" help:"Alert on events from this time on; earlier ones are history (RFC 3339, a date, or date math: now-7d)."`
+	To         string      `placeholder:"T" help:"Leave out events at or after this time."`
+	Learn      string      `placeholder:"DURATION" help:"Learn for so long from the first event on, without alerting (7d, 12h)."`
+	Format     string      `enum:"table,ndjson,csv,markdown,html" default:"table" help:"table, ndjson, csv, markdown or html."`
+	Output     string      `short:"o" placeholder:"FILE" help:"Write the result to a file instead of standard output."`
+	Problems   string      `placeholder:"FILE" help:"Write every part of the input that was rejected or noted to a file, as NDJSON."`
+	FailOn     string      `placeholder:"SEVERITY" enum:",low,medium,high,critical" default:"" help:"Exit with 3 if there is an alert of this severity or above."`
+	Strict     bool        `help:"Check every record whole; exit with 1 if anything at all was rejected."`
+	Workers    int         `placeholder:"N" help:"Number of workers; default one per core. Never changes the result."`
+	GeoIP      []string    `name:"geoip" placeholder:"FILE" help:"MaxMind-format database (city or ASN) for source.geo and source.as. Repeatable."`
+	Triage     triageCount `placeholder:"N" help:"Investigate the N severest alerts, 50 if no number is given: --triage, --triage=200."`
+	TriageDir  string      `name:"triage-dir" placeholder:"DIR" help:"Write a page for each investigated alert to a folder, with an index.html."`
+	Store      string      `placeholder:"DIR" help:"Keep what was read as a data folder, for 'debut search' and 'debut triage'."`
+	Config     string      `placeholder:"FILE" help:"Configuration whose [triage] says what is usual here; default debut.toml, if it is there."`
+	Now        string      `placeholder:"T" help:"Take this as the current time, for output that can be compared."`
+	Quiet      bool        `short:"q" help:"No summary and no progress."`
 }
 
 // Help is shown below the flags.
@@ -41,6 +47,7 @@ func (*ScanCmd) Help() string {
 	return `Examples:
   debut scan ./AWSLogs
   debut scan --learn 7d --format html -o report.html ./AWSLogs
+  debut scan --triage --triage-dir cases ./AWSLogs
   zcat trail.json.gz | debut scan --format ndjson -
   debut scan --rules ./detection-rules/rules/integrations/aws --from now-1d ./AWSLogs
 
@@ -49,8 +56,11 @@ Exit codes: 0 done, 1 failed (with --strict also: something was rejected), 2 wro
 }
 
 // Run implements the command.
-func (c *ScanCmd) Run(env *Env) error {
+func (c *ScanCmd) Run(env *Env) (err error) {
 	clock := env.Now()
+	if err := c.checkTriage(); err != nil {
+		return err
+	}
 	s, err := c.prepare(env, clock)
 	if err != nil {
 		return err
@@ -66,13 +76,23 @@ func (c *ScanCmd) Run(env *Env) error {
 		return err
 	}
 
+	var kept *scanStore
+	var each func(int, *pipeline.Each) error
+	if c.Triage > 0 || c.Store != "" {
+		if kept, err = newScanStore(env, c.Store, s.rules, s.enricher); err != nil {
+			return err
+		}
+		each = kept.each
+		defer func() { err = errors.Join(err, kept.close()) }()
+	}
+
 	walk := files.New(files.Options{From: s.readFrom, To: s.to, Stdin: env.Stdin})
 	progress := &pipeline.Progress{}
 	stop := c.showProgress(env, progress)
 	result, err := pipeline.Run(env.Context, pipeline.Config{
 		Engine: s.rules.engine, Catalogue: s.rules.catalogue, Enricher: s.enricher,
 		Workers: c.Workers, From: s.from, To: s.to, Learn: s.learn, Strict: c.Strict,
-		TempDir: os.TempDir(), Problem: problems, Progress: progress,
+		TempDir: os.TempDir(), Problem: problems, Progress: progress, Each: each,
 	}, walk.Objects(env.Context, c.Paths))
 	stop()
 	if result != nil {
@@ -82,15 +102,23 @@ func (c *ScanCmd) Run(env *Env) error {
 		return err
 	}
 
+	var reports map[string]*triage.Report
+	investigable := 0
+	if kept != nil {
+		if reports, investigable, err = c.investigate(env, kept, result, s); err != nil {
+			return err
+		}
+	}
+
 	scan, err := c.scan(report.Scan{
 		Stats: &result.Stats, Rules: s.rules.lines(&result.Stats), NotLoaded: s.rules.failed,
 		Skipped: walk.Skipped(), Paths: c.Paths, Now: s.now, Elapsed: env.Now().Sub(clock), Version: version,
-		Alerts: alerts(result),
+		Alerts: alerts(result), Triage: reports, Investigable: investigable,
 	})
 	if err != nil {
 		return err
 	}
-	if err := c.write(env, out, scan); err != nil {
+	if err := cmp.Or(c.write(env, out, scan), c.writePages(scan)); err != nil {
 		return err
 	}
 	if !c.Quiet {
@@ -211,7 +239,7 @@ func (c *ScanCmd) write(env *Env, out *output, scan *report.Scan) error {
 		if out.file != nil {
 			o = report.Options{}
 		}
-		err = report.Table(w, scan, o)
+		err = cmp.Or(report.Table(w, scan, o), report.TriageBriefs(w, scan, o))
 	}
 	if err = cmp.Or(err, w.Flush()); err != nil {
 		return fmt.Errorf("write the result: %w", err)

@@ -26,6 +26,13 @@ type Zone struct {
 	Unreadable      int64     // objects of the zone that could not be read whole
 }
 
+// A FailedHour is an hour of an account and region of which an object could not be read
+// whole.
+type FailedHour struct {
+	Account, Region string
+	Hour            time.Time
+}
+
 // Bounds of the ledger: hostile records can name any account, region and time.
 const (
 	maxZones    = 1 << 16 // the first in order are kept
@@ -277,6 +284,23 @@ func (l *ledger) share(account, region string, from, to int64) float64 {
 		covered -= float64(z.failed.count(floorDiv(begin, hour), floorDiv(end-1, hour)+1)) * float64(hour)
 	}
 	return max(covered, 0) / (float64(to) - float64(from))
+}
+
+// failures returns the hours of which an object could not be read whole, by account and
+// region.
+func (l *ledger) failures() []FailedHour {
+	var out []FailedHour
+	for _, key := range slices.SortedFunc(maps.Keys(l.zones), zoneKey.compare) {
+		z := l.zones[key]
+		for _, d := range z.failed {
+			for h := range 24 {
+				if d.bits&(1<<h) != 0 {
+					out = append(out, FailedHour{z.account, z.region, time.Unix((int64(d.n)*24+int64(h))*3600, 0).UTC()})
+				}
+			}
+		}
+	}
+	return out
 }
 
 // list returns the zones by account and region.

@@ -39,11 +39,23 @@ type Config struct {
 	Limits  cloudtrail.Limits
 	Strict  bool
 
+	// Each, if not nil, gets every event that is looked at, from the goroutine of the
+	// worker with that number; an error ends the run.
+	Each func(worker int, e *Each) error
 	// Problem, if not nil, gets every problem of the input. It is called from many
 	// goroutines.
 	Problem func(cloudtrail.Problem)
 	// Progress, if not nil, is kept up to date while the run lasts.
 	Progress *Progress
+}
+
+// Each is an event as it is read. It is valid until the function that gets it returns.
+type Each struct {
+	Account, Region string
+	Time            int64 // nanoseconds since 1970
+	ID              ecs.ID
+	Raw             []byte
+	Document        bool // an ECS document, not a CloudTrail record
 }
 
 // Progress counts what has been done so far. It is safe for concurrent use.

@@ -53,6 +53,9 @@ func (r *Result) Close() error {
 	return err
 }
 
+// FailedHours returns the hours that are not covered, by account and region.
+func (r *Result) FailedHours() []FailedHour { return r.ledger.failures() }
+
 // Found yields the findings by time of their first event, then rule and event. It
 // may be called again, and then reads them again.
 func (r *Result) Found() iter.Seq2[Found, error] {

@@ -26,6 +26,7 @@ const duplicateSlots = 1 << 20
 // A worker reads objects one after the other and matches what is in them. All its
 // state is its own, so workers share nothing until they are done.
 type worker struct {
+	index   int
 	cfg     *Config
 	decoder cloudtrail.Decoder
 	event   *cloudtrail.Event
@@ -81,6 +82,7 @@ func (c *current) Keep() (detect.Ref, error) {
 
 func (r *run) newWorker(index uint32) *worker {
 	w := &worker{
+		index:      int(index),
 		cfg:        &r.cfg,
 		decoder:    cloudtrail.Decoder{Limits: r.cfg.Limits, Strict: r.cfg.Strict},
 		event:      cloudtrail.NewEvent(r.cfg.Catalogue, r.cfg.Enricher),
@@ -177,6 +179,12 @@ func (w *worker) record(rec *cloudtrail.Record) error {
 	if !w.seen(account, region, t.UnixNano()) {
 		return nil
 	}
+	if w.cfg.Each != nil {
+		e := Each{Account: account, Region: region, Time: t.UnixNano(), ID: w.event.ID(), Raw: rec.Raw()}
+		if err := w.cfg.Each(w.index, &e); err != nil {
+			return err
+		}
+	}
 	return w.match(w.event, kindRecord, rec.Raw())
 }
 
@@ -193,6 +201,12 @@ func (w *worker) document(raw []byte) error {
 	account, region := w.zone.of(ev)
 	if !w.seen(account, region, ev.Time().UnixNano()) {
 		return nil
+	}
+	if w.cfg.Each != nil {
+		e := Each{Account: account, Region: region, Time: ev.Time().UnixNano(), ID: id, Raw: raw, Document: true}
+		if err := w.cfg.Each(w.index, &e); err != nil {
+			return err
+		}
 	}
 	return w.match(ev, kindDocument, raw)
 }

@@ -2,12 +2,16 @@ package report
 
 import (
 	"encoding/csv"
+	"encoding/json"
+	"fmt"
 	"io"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/debutsec/debut/ecs"
 	"github.com/debutsec/debut/internal/alert"
+	"github.com/debutsec/debut/internal/triage"
 )
 
 // NDJSON writes every alert, withheld ones too, as the document that Kibana would
@@ -18,7 +22,13 @@ func NDJSON(w io.Writer, s *Scan) error {
 		if err != nil {
 			return err
 		}
-		b = append(a.Document(s.Now).AppendJSON(b[:0]), '\n')
+		doc := a.Document(s.Now)
+		if r := s.triageOf(a); r != nil {
+			if err := addTriage(doc, r); err != nil {
+				return err
+			}
+		}
+		b = append(doc.AppendJSON(b[:0]), '\n')
 		if _, err := w.Write(b); err != nil {
 			return err
 		}
@@ -61,6 +71,35 @@ var columns = []struct { //nolint:gochecknoglobals // a constant table
 	{"building_block", func(a *alert.Alert) string { return strconv.FormatBool(a.Rule.BuildingBlock) }},
 }
 
+// addTriage puts a report into the document of its alert, as debut.triage.
+func addTriage(doc ecs.Document, r *triage.Report) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("encode the report of an alert: %w", err)
+	}
+	tree, err := ecs.ParseDocument(text)
+	if err != nil {
+		return fmt.Errorf("encode the report of an alert: %w", err)
+	}
+	about, _ := doc["debut"].(map[string]any)
+	if about == nil {
+		about = map[string]any{}
+		doc["debut"] = about
+	}
+	about["triage"] = map[string]any(tree)
+	return nil
+}
+
+// triageColumns follow the others if alerts were investigated.
+var triageColumns = []string{"verdict", "score", "confidence"} //nolint:gochecknoglobals // a constant
+
+func triageCells(r *triage.Report) []string {
+	if r == nil {
+		return []string{"", "", ""}
+	}
+	return []string{r.Verdict, strconv.Itoa(r.Score), strconv.FormatFloat(r.Confidence, 'f', -1, 64)}
+}
+
 // CSV writes every alert, withheld ones too, as a row under a header. A cell that a
 // spreadsheet would take for a formula begins with an apostrophe.
 func CSV(w io.Writer, s *Scan) error {
@@ -68,6 +107,9 @@ func CSV(w io.Writer, s *Scan) error {
 	row := make([]string, len(columns))
 	for i, c := range columns {
 		row[i] = c.name
+	}
+	if s.Triage != nil {
+		row = append(row, triageColumns...)
 	}
 	if err := out.Write(row); err != nil {
 		return err
@@ -78,6 +120,9 @@ func CSV(w io.Writer, s *Scan) error {
 		}
 		for i, c := range columns {
 			row[i] = cell(c.cell(a))
+		}
+		if s.Triage != nil {
+			row = append(row[:len(columns)], triageCells(s.triageOf(a))...)
 		}
 		if err := out.Write(row); err != nil {
 			return err

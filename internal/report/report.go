@@ -8,6 +8,7 @@ import (
 
 	"github.com/debutsec/debut/internal/alert"
 	"github.com/debutsec/debut/internal/pipeline"
+	"github.com/debutsec/debut/internal/triage"
 	"github.com/debutsec/debut/query"
 )
 
@@ -26,6 +27,10 @@ type Scan struct {
 	// Alerts yields the alerts by time. It is gone through more than once, because
 	// all alerts with their events may be more than memory holds.
 	Alerts iter.Seq2[*alert.Alert, error]
+	// Triage has the reports of the alerts that were investigated, by the alert's UUID;
+	// nil: nobody asked. Investigable is how many could have been.
+	Triage       map[string]*triage.Report
+	Investigable int
 
 	sums    sums
 	counted bool

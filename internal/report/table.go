@@ -36,9 +36,9 @@ func Table(w io.Writer, s *Scan, o Options) error {
 	first := true
 	flush := func() {
 		if o.Width == 0 {
-			wide(p, block, first)
+			wide(p, block, first, s.Triage != nil)
 		} else {
-			day = byDay(p, block, o.Width, day)
+			day = byDay(p, block, o.Width, day, s.Triage != nil)
 		}
 		first, block = false, block[:0]
 	}
@@ -46,7 +46,9 @@ func Table(w io.Writer, s *Scan, o Options) error {
 		if err != nil {
 			return err
 		}
-		if block = append(block, tableLine{lineOf(a), a.Time.UTC()}); len(block) == tableBlock {
+		l := lineOf(a)
+		l.Verdict = s.verdictCell(a)
+		if block = append(block, tableLine{l, a.Time.UTC()}); len(block) == tableBlock {
 			flush()
 		}
 	}
@@ -116,11 +118,20 @@ func names(list []tally, limit int) string {
 
 // wide writes full lines, made to be read and to be searched, the first below a
 // header.
-func wide(p *printer, lines []tableLine, header bool) {
+func wide(p *printer, lines []tableLine, header, triaged bool) {
 	g := make(grid, 0, 1+len(lines))
 	g = append(g, row{"TIME (UTC)", "SEVERITY", "RULE", "WHO", "WHAT", "FROM", "LAST SEEN"})
 	for _, l := range lines {
 		g = append(g, safeRow(l.Time, l.Severity, l.Name, l.Who, l.What, l.Where, l.Seen))
+	}
+	if triaged {
+		for i := range g {
+			verdict := "TRIAGE"
+			if i > 0 {
+				verdict = lines[i-1].Verdict
+			}
+			g[i] = slices.Insert(g[i], 2, verdict)
+		}
 	}
 	widths := g.fit(0, 0)
 	if header {
@@ -133,7 +144,7 @@ func wide(p *printer, lines []tableLine, header bool) {
 
 // byDay writes lines that fit, under a heading for each day but the one that has had
 // its heading. It returns the last day.
-func byDay(p *printer, lines []tableLine, width int, day string) string {
+func byDay(p *printer, lines []tableLine, width int, day string, triaged bool) string {
 	const indent = "          " // what follows begins under the severity
 	var g grid
 	for _, l := range lines {
@@ -142,6 +153,9 @@ func byDay(p *printer, lines []tableLine, width int, day string) string {
 			g = append(g, safeRow(at, l.Severity, l.Name, l.Who, l.What, l.Where, l.Seen))
 		} else {
 			g = append(g, safeRow(at, l.Severity, l.Name, l.Seen))
+		}
+		if triaged {
+			g[len(g)-1] = slices.Insert(g[len(g)-1], 2, l.Verdict)
 		}
 	}
 	widths := g.fit(width, 1)

@@ -95,6 +95,8 @@ func clock(t time.Time, format string) string {
 // escaped yet.
 type line struct {
 	Time, Severity, Name, Who, What, Where, Seen string
+	// Verdict is what an investigation found; empty: there was none.
+	Verdict string
 }
 
 func lineOf(a *alert.Alert) line {

@@ -1,0 +1,128 @@
+package report
+
+import (
+	_ "embed" // the page's template
+	"fmt"
+	"html/template"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/debutsec/debut/internal/alert"
+	"github.com/debutsec/debut/internal/triage"
+)
+
+// triageOf returns the report of an alert, nil if there is none.
+func (s *Scan) triageOf(a *alert.Alert) *triage.Report { return s.Triage[a.UUID] }
+
+// verdictCell is a verdict in a column: the score and the word.
+func (s *Scan) verdictCell(a *alert.Alert) string {
+	r := s.triageOf(a)
+	if r == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d %s", r.Score, verdictWord(r.Verdict))
+}
+
+func verdictWord(v string) string { return strings.ReplaceAll(v, "_", " ") }
+
+// triageNote says how many alerts were investigated, if not all were.
+func triageNote(s *Scan) string {
+	if s.Triage == nil || s.Investigable <= len(s.Triage) {
+		return ""
+	}
+	return fmt.Sprintf("%s of %s were investigated, the severest first; --triage=%d investigates all.",
+		plural(int64(len(s.Triage)), "alert"), count(int64(s.Investigable)), s.Investigable)
+}
+
+// ranked returns the reports, the highest score first.
+func (s *Scan) ranked() []*triage.Report {
+	list := make([]*triage.Report, 0, len(s.Triage))
+	for _, r := range s.Triage {
+		list = append(list, r)
+	}
+	slices.SortFunc(list, func(a, b *triage.Report) int {
+		if a.Score != b.Score {
+			return b.Score - a.Score
+		}
+		if c := a.Time.Compare(b.Time); c != 0 {
+			return c
+		}
+		return strings.Compare(a.AlertID, b.AlertID)
+	})
+	return list
+}
+
+// TriageBriefs writes a few lines for each alert of a scan that was investigated, the
+// highest score first: the summary, and what counts most.
+func TriageBriefs(w io.Writer, s *Scan, o Options) error {
+	if s.Triage == nil {
+		return nil
+	}
+	p := &printer{w: w, color: o.Color}
+	for _, r := range s.ranked() {
+		p.line("\n%s", p.bold(fmt.Sprintf("%3d %s  %s  %s", r.Score, verdictWord(r.Verdict), clock(r.Time, timeFormat), Safe(clip(r.Rule.Name, maxName)))))
+		width := o.Width
+		if width == 0 {
+			width = 120
+		}
+		for _, l := range wrap(Safe(clip(r.Summary, maxMessage)), width-4) {
+			p.line("    %s", l)
+		}
+		for _, t := range topTerms(r, 5) {
+			p.line("    %+4d  %-4s %s", t.Points, t.Step, cut(Safe(t.Text), max(20, width-14)))
+		}
+	}
+	if note := triageNote(s); note != "" {
+		p.line("")
+		p.note(note, o.Width)
+	}
+	return p.err
+}
+
+// topTerms returns the terms of a score that count most.
+func topTerms(r *triage.Report, most int) []triage.SumLine {
+	list := slices.DeleteFunc(slices.Clone(r.Sum), func(l triage.SumLine) bool { return l.Step == "" || l.Points == 0 })
+	slices.SortStableFunc(list, func(a, b triage.SumLine) int { return max(b.Points, -b.Points) - max(a.Points, -a.Points) })
+	return list[:min(len(list), most)]
+}
+
+// TriagePage is the name of the file that a report is written to beside others.
+func TriagePage(r *triage.Report) string {
+	return fmt.Sprintf("%s-%s.html", r.Time.UTC().Format("20060102-150405"), r.AlertID[:min(len(r.AlertID), 12)])
+}
+
+//go:embed triage_index.html
+var indexSource string
+
+var indexPage = template.Must(template.New("index").Parse(indexSource)) //nolint:gochecknoglobals // a constant
+
+type indexRow struct {
+	Page, Time, Verdict, Class, Severity, Rule, Who, What, Where, Summary string
+	Score                                                                 int
+}
+
+// TriageIndex writes a page that leads to the reports of a scan's alerts, each in the
+// file that [TriagePage] names.
+func TriageIndex(w io.Writer, s *Scan) error {
+	words := map[string]line{}
+	for a, err := range s.notified() {
+		if err != nil {
+			return err
+		}
+		if r := s.triageOf(a); r != nil {
+			words[r.AlertID] = lineOf(a)
+		}
+	}
+	var rows []indexRow
+	for _, r := range s.ranked() {
+		l := words[r.AlertID]
+		rows = append(rows, indexRow{
+			TriagePage(r), clock(r.Time, timeFormat), verdictWord(r.Verdict), strings.ReplaceAll(r.Verdict, "_", "-"), Safe(l.Severity), Safe(l.Name),
+			Safe(l.Who), Safe(l.What), Safe(l.Where), Safe(clip(r.Summary, maxMessage)), r.Score,
+		})
+	}
+	return indexPage.Execute(w, map[string]any{
+		"Rows": rows, "Paths": Safe(strings.Join(few(s.Paths, maxName), ", ")), "Now": clock(s.Now, timeFormat), "Version": s.Version, "Note": triageNote(s),
+	})
+}
