@@ -47,7 +47,7 @@ type scanBatch struct {
 	frame store.Frame
 	raw   []byte
 	ends  []int // of the records in raw
-	hours map[scanHour]int64
+	hours map[scanHour]*int64
 }
 
 // Bounds of a frame, and of the hours that a hostile input can name.
@@ -133,7 +133,7 @@ func (s *scanStore) each(worker int, e *pipeline.Each) error {
 	s.mu.Lock()
 	b := s.batches[worker]
 	if b == nil {
-		b = &scanBatch{hours: map[scanHour]int64{}}
+		b = &scanBatch{hours: map[scanHour]*int64{}}
 		s.batches[worker] = b
 	}
 	s.mu.Unlock()
@@ -145,10 +145,12 @@ func (s *scanStore) each(worker int, e *pipeline.Each) error {
 	b.ends = append(b.ends, len(b.raw))
 	b.frame.Records = append(b.frame.Records, store.Record{Kind: kind, Time: e.Time, ID: e.ID})
 	h := scanHour{e.Account, e.Region, floorHour(e.Time)}
-	if _, ok := b.hours[h]; !ok {
-		h.account, h.region = strings.Clone(h.account), strings.Clone(h.region)
+	n := b.hours[h]
+	if n == nil { // the texts end with the event; a map takes those of the last key that is assigned
+		n = new(int64)
+		b.hours[scanHour{strings.Clone(h.account), strings.Clone(h.region), h.hour}] = n
 	}
-	b.hours[h]++
+	*n++
 	if len(b.raw) < scanFrame && len(b.ends) < scanRecords {
 		return nil
 	}
@@ -181,7 +183,7 @@ func (s *scanStore) write(b *scanBatch) error {
 	s.end = ends[0]
 	for h, n := range b.hours {
 		if _, ok := s.hours[h]; ok || len(s.hours) < maxScanHours {
-			s.hours[h] += n
+			s.hours[h] += *n
 		}
 	}
 	clear(b.hours)

@@ -66,7 +66,7 @@ func TriageBriefs(w io.Writer, s *Scan, o Options) error {
 		if width == 0 {
 			width = 120
 		}
-		for _, l := range wrap(Safe(clip(r.Summary, maxMessage)), width-4) {
+		for _, l := range wrap(Safe(clip(r.Summary, maxSummary)), width-4) {
 			p.line("    %s", l)
 		}
 		for _, t := range topTerms(r, 5) {
@@ -86,6 +86,9 @@ func topTerms(r *triage.Report, most int) []triage.SumLine {
 	slices.SortStableFunc(list, func(a, b triage.SumLine) int { return max(b.Points, -b.Points) - max(a.Points, -a.Points) })
 	return list[:min(len(list), most)]
 }
+
+// maxSummary bounds a summary, in bytes.
+const maxSummary = 2000
 
 // TriagePage is the name of the file that a report is written to beside others.
 func TriagePage(r *triage.Report) string {
@@ -119,7 +122,7 @@ func TriageIndex(w io.Writer, s *Scan) error {
 		l := words[r.AlertID]
 		rows = append(rows, indexRow{
 			TriagePage(r), clock(r.Time, timeFormat), verdictWord(r.Verdict), strings.ReplaceAll(r.Verdict, "_", "-"), Safe(l.Severity), Safe(l.Name),
-			Safe(l.Who), Safe(l.What), Safe(l.Where), Safe(clip(r.Summary, maxMessage)), r.Score,
+			Safe(l.Who), Safe(l.What), Safe(l.Where), Safe(clip(r.Summary, maxSummary)), r.Score,
 		})
 	}
 	return indexPage.Execute(w, map[string]any{
