@@ -207,7 +207,7 @@ func TestRollupsOfDamagedLog(t *testing.T) {
 	}
 	for range 2 {
 		n, told := int64(0), 0
-		for u, err := range s.Rollups(t.Context(), store.RollupQuery{Damaged: func(name string, _ error) { told++ }}) {
+		for u, err := range s.Rollups(t.Context(), store.RollupQuery{Damaged: func(string, error) { told++ }}) {
 			if err != nil {
 				t.Fatal(err)
 			}
