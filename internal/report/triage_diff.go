@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -230,54 +231,50 @@ type changeList struct {
 }
 
 // changes lists everything that changed, in words.
-func (d *TriageDiff) changes() (all []changeList) {
-	add := func(title string, list []change) {
-		if len(list) > 0 {
-			all = append(all, changeList{title, list})
-		}
+func (d *TriageDiff) changes() []changeList {
+	unknown := func(u *triage.Unknown) change { return change{Step: u.Step, Text: clip(u.What, maxMessage)} }
+	moment := func(m *triage.Moment) change { return change{Text: momentWords(m, d.Time), Cited: []string{m.EventID}} }
+	action := func(a *triage.Action) change {
+		return change{Text: join(" ", clip(a.Playbook, maxName), strings.Join(params(a), ", "))}
 	}
-	add("Findings", d.findingChanges())
-	var list []change
-	for _, u := range d.UnknownsSolved {
-		list = append(list, change{Sign: "-", Step: u.Step, Text: clip(u.What, maxMessage)})
+	all := []changeList{
+		{"Findings", d.findingChanges()},
+		{"No longer unknown", marked("-", d.UnknownsSolved, unknown)},
+		{"Unknown now", marked("+", d.UnknownsAdded, unknown)},
+		{"Answers", marked("~", d.AnswersChanged, func(a *AnswerChange) change {
+			text := clip(a.NewAnswer, maxValue)
+			if a.OldStatus != a.NewStatus {
+				text = join(": ", statusWords(a.OldStatus)+" → "+statusWords(a.NewStatus), text)
+			}
+			return change{Step: a.Step, Text: text}
+		})},
+		{"Harmless explanations", marked("~", d.ClaimsChanged, func(c *ClaimChange) change {
+			return change{Text: clip(c.Name, maxName) + ": " + statusWords(c.Old) + " → " + statusWords(c.New)}
+		})},
+		{"Timeline", append(marked("+", d.EventsAdded, moment), marked("-", d.EventsRemoved, moment)...)},
+		{"Entities", d.entityChanges()},
+		{"Proposed actions", append(marked("+", d.ActionsProposed, action), marked("-", d.ActionsDropped, action)...)},
 	}
-	add("No longer unknown", list)
-	list = nil
-	for _, u := range d.UnknownsAdded {
-		list = append(list, change{Sign: "+", Step: u.Step, Text: clip(u.What, maxMessage)})
+	return slices.DeleteFunc(all, func(c changeList) bool { return len(c.List) == 0 })
+}
+
+// marked writes each of a list with that sign.
+func marked[T any](sign string, list []T, words func(*T) change) []change {
+	out := make([]change, len(list))
+	for i := range list {
+		out[i] = words(&list[i])
+		out[i].Sign = sign
 	}
-	add("Unknown now", list)
-	list = nil
-	for _, a := range d.AnswersChanged {
-		text := clip(a.NewAnswer, maxValue)
-		if a.OldStatus != a.NewStatus {
-			text = join(": ", statusWords(a.OldStatus)+" → "+statusWords(a.NewStatus), text)
-		}
-		list = append(list, change{Sign: "~", Step: a.Step, Text: text})
-	}
-	add("Answers", list)
-	list = nil
-	for _, c := range d.ClaimsChanged {
-		list = append(list, change{Sign: "~", Text: clip(c.Name, maxName) + ": " + statusWords(c.Old) + " → " + statusWords(c.New)})
-	}
-	add("Harmless explanations", list)
-	add("Timeline", append(d.moments("+", d.EventsAdded), d.moments("-", d.EventsRemoved)...))
-	list = nil
+	return out
+}
+
+func (d *TriageDiff) entityChanges() (list []change) {
 	for _, k := range kinds(&d.EntitiesAdded) {
 		for _, v := range k.Values {
 			list = append(list, change{Sign: "+", Text: strings.ToLower(k.Name) + ": " + clip(v, maxMessage)})
 		}
 	}
-	add("Entities", list)
-	list = nil
-	for i := range d.ActionsProposed {
-		list = append(list, change{Sign: "+", Text: actionWords(&d.ActionsProposed[i])})
-	}
-	for i := range d.ActionsDropped {
-		list = append(list, change{Sign: "-", Text: actionWords(&d.ActionsDropped[i])})
-	}
-	add("Proposed actions", list)
-	return all
+	return list
 }
 
 func statusWords(s string) string {
@@ -285,10 +282,6 @@ func statusWords(s string) string {
 		return "not there"
 	}
 	return words(clip(s, maxName))
-}
-
-func actionWords(a *triage.Action) string {
-	return join(" ", clip(a.Playbook, maxName), strings.Join(params(a), ", "))
 }
 
 func (d *TriageDiff) findingChanges() (list []change) {
@@ -316,19 +309,14 @@ func worthOf(f *triage.Finding) string {
 	return signed(f.Points)
 }
 
-func (d *TriageDiff) moments(sign string, list []triage.Moment) (out []change) {
-	for i := range list {
-		m := momentOf(&list[i], 0, d.Time)
-		how := m.How
-		if !m.Failed {
-			how = ""
-		}
-		out = append(out, change{
-			Sign: sign, Text: join(" · ", join("  ", m.Time, m.Off, join(" ", m.Action, clip(m.What, maxMessage))), clip(m.Who, maxName), m.Tie, clip(how, maxName)),
-			Cited: []string{m.Event},
-		})
+// momentWords writes a line of the timeline of an alert of that time.
+func momentWords(one *triage.Moment, alert time.Time) string {
+	m := momentOf(one, 0, alert)
+	if !m.Failed {
+		m.How = ""
 	}
-	return out
+	what := join("  ", m.Time, m.Off, join(" ", m.Action, clip(m.What, maxMessage)))
+	return join(" · ", what, clip(m.Who, maxName), m.Tie, clip(m.How, maxName))
 }
 
 // from says how a number changed.

@@ -56,8 +56,8 @@ func fill(v reflect.Value, n int, word func() string) {
 			v.Set(reflect.ValueOf(base.Add(time.Duration(len(word())) * 17 * time.Minute)))
 			return
 		}
-		for i := range v.NumField() {
-			fill(v.Field(i), n, word)
+		for _, field := range v.Fields() {
+			fill(field, n, word)
 		}
 	default:
 		panic(fmt.Sprintf("a field of kind %s: teach fill of it", v.Kind()))
@@ -173,9 +173,6 @@ func triageMarkdownIsSafe(t *testing.T, md string) {
 		rest = regexp.MustCompile(`\\[!-/:-@\[-`+"`"+`{-~]`).ReplaceAllString(rest, "") // what is escaped
 		if bad := regexp.MustCompile("[<`\\[]|\\]\\(|https?:/|www\\.evil").FindString(rest); bad != "" {
 			t.Errorf("%q in %.200q", bad, line)
-		}
-		if !regexp.MustCompile(`^($|#{1,3} |- |[0-9]+\. |\| |[A-Za-z*\\]|and |.)`).MatchString(line) {
-			t.Errorf("a line begins oddly: %.80q", line)
 		}
 		if strings.HasPrefix(line, "---") || strings.HasPrefix(line, ">") || strings.HasPrefix(line, "    ") {
 			t.Errorf("a block of a stranger: %.80q", line)

@@ -1,6 +1,7 @@
 package report_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -38,12 +39,11 @@ type schema struct {
 
 func triageSchema(t *testing.T) *schema {
 	t.Helper()
-	file, err := os.Open("../../docs/format/triage.v1.schema.json")
+	data, err := os.ReadFile("../../docs/format/triage.v1.schema.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
-	d := json.NewDecoder(file)
+	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields() // a keyword that the tests do not know would not be tested
 	s := &schema{}
 	if err := d.Decode(s); err != nil {
@@ -117,10 +117,10 @@ func sameAsType(t *testing.T, root, s *schema, typ reflect.Type, path string, us
 func sameFields(t *testing.T, root, s *schema, typ reflect.Type, path string, used map[string]bool) {
 	t.Helper()
 	var names, required []string
-	for i := range typ.NumField() {
-		name, options, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
+	for field := range typ.Fields() {
+		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
 		if name == "" {
-			t.Errorf("%s: %s has no name in JSON", path, typ.Field(i).Name)
+			t.Errorf("%s: %s has no name in JSON", path, field.Name)
 			continue
 		}
 		names = append(names, name)
@@ -135,7 +135,7 @@ func sameFields(t *testing.T, root, s *schema, typ reflect.Type, path string, us
 		if p.Description == "" && p.follow(root).Description == "" {
 			t.Errorf("%s.%s is not described", path, name)
 		}
-		sameAsType(t, root, p, typ.Field(i).Type, path+"."+name, used)
+		sameAsType(t, root, p, field.Type, path+"."+name, used)
 	}
 	for name := range maps.Keys(s.Properties) {
 		if !slices.Contains(names, name) {

@@ -172,17 +172,16 @@ func (p *picture) label(list []moment, begin int) {
 // ticks marks round distances, as far as they do not touch.
 func (p *picture) ticks(s distance) {
 	const day = 24 * time.Hour
-	for _, sign := range []time.Duration{-1, 1} {
-		last := p.Alert.X
-		for _, d := range []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute, time.Hour, 6 * time.Hour, day, 7 * day, 30 * day, 365 * day} {
-			most := s.after
-			if sign < 0 {
-				most = s.before
-			}
-			if x := s.x(sign * d); stretched(d) <= most && math.Abs(x-last) >= tickRoom {
-				p.Ticks = append(p.Ticks, mark{x, off(sign * d)})
-				last = x
-			}
+	before, after := p.Alert.X, p.Alert.X
+	for _, d := range []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute, time.Hour, 6 * time.Hour, day, 7 * day, 30 * day, 365 * day} {
+		at := stretched(d)
+		if x := s.x(-d); at <= s.before && before-x >= tickRoom {
+			p.Ticks = append(p.Ticks, mark{x, off(-d)})
+			before = x
+		}
+		if x := s.x(d); at <= s.after && x-after >= tickRoom {
+			p.Ticks = append(p.Ticks, mark{x, off(d)})
+			after = x
 		}
 	}
 }

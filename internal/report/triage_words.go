@@ -73,28 +73,21 @@ type term struct {
 
 // terms lists the sum with the events that each line rests on, and what it comes to.
 func terms(r *triage.Report) (list []term, total int) {
-	for _, l := range r.Sum {
-		total += l.Points
-		list = append(list, term{Points: signed(l.Points), Step: l.Step, Key: l.Key, Text: l.Text, So: total, Events: eventsOf(r, l.Step, l.Key)})
-	}
-	return list, total
-}
-
-func eventsOf(r *triage.Report, step, key string) []string {
-	if step == "" {
-		return nil
-	}
+	events := map[[2]string][]string{}
 	for i := range r.Steps {
-		if r.Steps[i].ID != step {
-			continue
-		}
-		for k := range r.Steps[i].Findings {
-			if f := &r.Steps[i].Findings[k]; f.Key == key {
-				return f.Events
+		for _, f := range r.Steps[i].Findings {
+			if key := [2]string{r.Steps[i].ID, f.Key}; events[key] == nil {
+				events[key] = f.Events
 			}
 		}
 	}
-	return nil
+	for _, l := range r.Sum {
+		total += l.Points
+		list = append(list, term{
+			Points: signed(l.Points), Step: l.Step, Key: l.Key, Text: l.Text, So: total, Events: events[[2]string{l.Step, l.Key}],
+		})
+	}
+	return list, total
 }
 
 // comesTo says how the sum becomes the score.
@@ -190,26 +183,21 @@ func tieWords(tie string) string {
 func off(d time.Duration) string {
 	sign := "+"
 	if d < 0 {
-		sign, d = "-", -d
+		sign = "-"
 	}
-	if d < 0 { // the least duration has no opposite
-		d = 1<<63 - 1
-	}
-	s := span(d)
-	for _, unit := range []time.Duration{24 * time.Hour, time.Hour, time.Minute} {
-		if d >= unit {
-			if rest := d % unit; rest >= time.Second {
-				if small := span(rest); small != "0s" {
-					s += " " + small
-				}
-			}
-			break
-		}
-	}
-	if s == "0s" {
+	if d = d.Abs(); d < time.Second {
 		return "0"
 	}
-	return sign + s
+	for _, unit := range []time.Duration{24 * time.Hour, time.Hour, time.Minute} {
+		if d < unit {
+			continue
+		}
+		if rest := d % unit; rest >= time.Second {
+			return sign + span(d) + " " + span(rest)
+		}
+		break
+	}
+	return sign + span(d)
 }
 
 // A moment is a line of the timeline in words.
