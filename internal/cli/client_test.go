@@ -302,10 +302,10 @@ func TestTables(t *testing.T) {
 		}
 	}
 	check(`
-TIME (UTC)           SEVERITY  STATUS  ID            RULE                  WHO              WHAT                 FROM         REMARKS
-2026-01-15 06:00:00  low       open    a0a400000000  Rule A, with a comma  user/ana\x1b[2J  =SendCommand|\u202e  203.0.113.7
-2026-01-15 04:00:00  low       open    a0a200000000  Rule A, with a comma  user/ana\x1b[2J  =SendCommand|\u202e  203.0.113.7
-2026-01-15 02:00:00  low       open    a0a000000000  Rule A, with a comma  user/ana\x1b[2J  =SendCommand|\u202e  203.0.113.7  cold
+TIME (UTC)           SEVERITY  STATUS  ID            TRIAGE  RULE                  WHO              WHAT                 FROM         REMARKS
+2026-01-15 06:00:00  low       open    a0a400000000          Rule A, with a comma  user/ana\x1b[2J  =SendCommand|\u202e  203.0.113.7
+2026-01-15 04:00:00  low       open    a0a200000000          Rule A, with a comma  user/ana\x1b[2J  =SendCommand|\u202e  203.0.113.7
+2026-01-15 02:00:00  low       open    a0a000000000          Rule A, with a comma  user/ana\x1b[2J  =SendCommand|\u202e  203.0.113.7  cold
 `, "alerts", "list", "--severity", "low")
 	d.ok("alerts", "close", "--reason", "expected", "a0a0")
 	check(`
