@@ -19,6 +19,7 @@ func Steps() []*Step {
 		identities(),
 		compute(),
 		tampering(),
+		document(),
 		outcome(),
 		targets(),
 	}

@@ -213,7 +213,7 @@ func otherSigns() []sign {
 		{family: Mining, what: "a miner's option", needs: "--donate-level --coin -a", pattern: `--donate-level|--coin[= ]["']?(?:monero|xmr)\b|\bt-rex\s+-a\s`},
 		{family: Mining, what: "a known pool", needs: "minexmr supportxmr nanopool 2miners f2pool moneroocean hashvault ethermine nicehash c3pool herominers unmineable", pattern: `(?:[\w-]+\.)*(?:minexmr\.com|supportxmr\.com|nanopool\.org|2miners\.com|f2pool\.com|moneroocean\.stream|hashvault\.pro|ethermine\.org|nicehash\.com|c3pool\.\w+|herominers\.com|unmineable\.com)\b`, unless: clearing},
 		{
-			family: Recon, what: "a look around",
+			family: Recon, what: "who and where one is",
 			pattern: `(?:^|[;&|(` + "`" + `])\s*(?:sudo\s+)?((?:/usr)?(?:/bin/|/sbin/)?(?:id|whoami(?:\s+/\w+)?|uname\s+-a|hostname|ip\s+a(?:ddr)?(?:\s+show)?|ifconfig|ipconfig(?:\s+/all)?|ss\s+-\w+|netstat\s+-\w+|env|printenv|w|last|systeminfo|tasklist|arp\s+-a|net\s+(?:user|view|localgroup)|cat\s+/etc/(?:passwd|os-release)|ps\s+-?(?:aux|ef)\w*))\s*(?:$|[;&|)` + "`" + `]|[12]?>)`,
 		},
 	}
