@@ -20,6 +20,7 @@ func Steps() []*Step {
 		compute(),
 		tampering(),
 		document(),
+		content(),
 		outcome(),
 		targets(),
 	}
