@@ -14,6 +14,7 @@ func Steps() []*Step {
 		identity(),
 		pattern(),
 		timing(),
+		userAgent(),
 		systemsManager(),
 		objects(),
 		identities(),
