@@ -2,7 +2,6 @@ package triage
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -117,9 +116,9 @@ func findClient(c *Case, a *Asking, k *enrich.AgentKind) {
 	switch class := clientOf(k); {
 	case !known || !c.Baseline.Complete || c.used(class) > 0:
 	case class == enrich.ClientCLI:
-		a.Find("cli-new", this, "the AWS command line, with this principal %s", c.unseen())
+		a.Find("cli-new", this, "the AWS command line, %s with this principal", c.unseen())
 	case class == enrich.ClientSDK:
-		a.Find("sdk-new", this, "an AWS SDK (%s), with this principal %s", cutRunes(k.Tool, 40), c.unseen())
+		a.Find("sdk-new", this, "an AWS SDK (%s), %s with this principal", cutRunes(k.Tool, 40), c.unseen())
 	}
 	usual := int(c.Weights.Number("agent_days"))
 	switch k.Class {
@@ -133,7 +132,7 @@ func findClient(c *Case, a *Asking, k *enrich.AgentKind) {
 		}
 	case enrich.ClientShell:
 		if known && !a.seen("*CloudShell* or *cloudshell* or *Cloud9* or *cloud9*") {
-			a.Find("cloudshell-new", this, "from %s, with this principal %s", cutRunes(k.ExecEnv, 40), c.unseen())
+			a.Find("cloudshell-new", this, "from %s, %s with this principal", cutRunes(k.ExecEnv, 40), c.unseen())
 		}
 	case enrich.ClientTransfer:
 		a.Find("mass-transfer", this, "%s is made for moving many files", cutRunes(k.Tool, 40))
@@ -191,7 +190,7 @@ func findSystem(c *Case, a *Asking, k *enrich.AgentKind) {
 		return // the console's own machines tell nothing about the caller's
 	}
 	if !a.seen(marks) {
-		a.Find("os-new", []*Event{c.Event}, "%s, with this principal %s", k.OS, c.unseen())
+		a.Find("os-new", []*Event{c.Event}, "%s, %s with this principal", k.OS, c.unseen())
 	}
 }
 
@@ -253,8 +252,3 @@ func findInterleaved(c *Case, a *Asking) {
 
 // maxInterleaved bounds how many calls behind one it is compared with.
 const maxInterleaved = 500
-
-// oneOf reports whether a text matches one of a list with wildcards.
-func oneOf(list []string, s string) bool {
-	return s != "" && slices.ContainsFunc(list, func(p string) bool { return wildcard(p, s) })
-}

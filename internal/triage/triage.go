@@ -15,6 +15,7 @@ func Steps() []*Step {
 		pattern(),
 		timing(),
 		userAgent(),
+		sourceNetwork(),
 		systemsManager(),
 		objects(),
 		identities(),
