@@ -276,8 +276,9 @@ func shortPrincipal(p string) string {
 	if p == "" {
 		return "somebody unknown"
 	}
-	if i := strings.LastIndex(p, ":"); i >= 0 && i+1 < len(p) && strings.HasPrefix(p, "arn:") {
-		return p[i+1:]
+	// What is behind the account may have colons of its own, as subjects of OIDC do.
+	if part := strings.SplitN(p, ":", 6); part[0] == "arn" && len(part) == 6 && part[5] != "" {
+		return part[5]
 	}
 	return p
 }
