@@ -125,10 +125,14 @@ func ends(c *Call) (over bool, broken string) {
 	return c.Credential == "", ""
 }
 
+// oldestSession is an age that no session reaches: a creation date beyond it, as one that
+// is missing, tells nothing. Sessions last 36 hours at most.
+const oldestSession = 30 * 24 * time.Hour
+
 // opened finds the call that began the session of c.
 func (l ChainLimits) opened(c *Call, find func(Wanted) []*Call) (hop Hop, broken string) {
 	w := Wanted{From: c.Created.Add(-l.Within), To: c.Created.Add(l.Within)}
-	if c.Created.IsZero() {
+	if age := c.Time.Sub(c.Created); age < -l.Within || age > oldestSession {
 		w = Wanted{From: c.Time.Add(-l.Oldest), To: c.Time.Add(time.Second)}
 	}
 	ask := func(more Wanted, match func(*Call) bool) []*Call {

@@ -158,6 +158,7 @@ func TestChain(t *testing.T) {
 		},
 		{"no kind", &enrich.Call{ID: "e", Time: at(0)}, nil, " [the event does not tell what kind of identity called]"},
 		{"no key, no session", &enrich.Call{ID: "e", Time: at(0), Type: "AssumedRole"}, nil, " [the event has neither an access key nor a session]"},
+		{"it began after it was used", role("e", 10, "A", "ASIA1", 99), []*enrich.Call{issuing(user("a", 0, "ann"), "ASIA1", "AROAA:s")}, "role/A <- user/ann"},
 		{"when it began is not known", &enrich.Call{ID: "e", Time: at(600), Type: "AssumedRole", Principal: "role/A", Credential: "ASIA1"}, []*enrich.Call{issuing(user("a", 0, "ann"), "ASIA1", "")}, "role/A <- user/ann"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
