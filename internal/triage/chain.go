@@ -93,6 +93,16 @@ func (ch *chain) hop(i int) bool {
 	return i > 0 && ch.links[i].Type != "AWSService" && ch.links[i-1].Type == "AssumedRole" && ch.links[i].Principal != ch.links[i-1].Principal
 }
 
+// name is what a reader knows the i-th link by: of a person or pipeline that signed in
+// elsewhere the name it has there.
+func (ch *chain) name(i int) string {
+	l := ch.links[i]
+	if e := ch.events[i]; e != nil && e.UserName != "" && (l.Type == "SAMLUser" || l.Type == "WebIdentityUser") {
+		return cutRunes(e.UserName, maxAttribute)
+	}
+	return shortPrincipal(l.Principal)
+}
+
 func sessionName(c *enrich.Call) string {
 	if _, name, ok := strings.Cut(c.Session, ":"); ok {
 		return name

@@ -63,6 +63,10 @@ func (c *Case) place(addr netip.Addr) (p cloudtrail.Place) {
 	return c.Places.Address(addr)
 }
 
+// maxPlaces is how many networks of a principal are looked up. One that has more is at
+// home everywhere.
+const maxPlaces = 10_000
+
 // A property is one thing that a principal does as always, or not.
 type property struct {
 	name, value string
@@ -86,6 +90,9 @@ func (c *Case) properties() (list []property) {
 	agent := agentName(e)
 	add("agent", agent, own.Agents[agent] != nil)
 	here := c.place(e.IP)
+	if len(own.Networks) > maxPlaces {
+		here = cloudtrail.Place{}
+	}
 	operators, countries := map[uint32]bool{}, map[string]bool{}
 	if here.ASN != 0 || here.CountryISO != "" {
 		for n := range own.Networks {

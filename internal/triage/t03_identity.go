@@ -34,8 +34,8 @@ func runIdentity(c *Case, a *Asking) {
 func sayCaller(c *Case, a *Asking, ch *chain) {
 	e := c.Event
 	var path []string
-	for _, l := range slices.Backward(ch.links) {
-		if p := shortPrincipal(l.Principal); len(path) == 0 || path[len(path)-1] != p {
+	for i := range slices.Backward(ch.links) {
+		if p := ch.name(i); len(path) == 0 || path[len(path)-1] != p {
 			path = append(path, p)
 		}
 	}
@@ -51,6 +51,9 @@ func sayCaller(c *Case, a *Asking, ch *chain) {
 	}
 	if !e.Created.IsZero() {
 		text += ", opened " + lasting(e.Time.Sub(e.Created)) + " before"
+		if len(ch.links) > 1 && ch.links[1].Action != "" {
+			text += " by " + cutRunes(ch.links[1].Action, maxAttribute)
+		}
 	}
 	switch {
 	case e.MFA == "true":
@@ -70,7 +73,7 @@ func sayCaller(c *Case, a *Asking, ch *chain) {
 	if last.Broken == "" {
 		return
 	}
-	what, named := "who stands behind "+shortPrincipal(last.Principal), false
+	what, named := "who stands behind "+ch.name(len(ch.links)-1), false
 	if last.Type == "IAMUser" || last.Type == "Root" {
 		what, named = "how the session of "+shortPrincipal(last.Principal)+" was opened", true
 	}
@@ -164,36 +167,66 @@ func (ch *chain) federated() bool {
 
 // findEdges looks whether each caller of the chain had assumed its role before.
 func findEdges(c *Case, a *Asking, ch *chain) {
-	const most = 100
 	for i := 1; i < len(ch.links); i++ {
 		if !ch.hop(i) {
 			continue
 		}
-		from, to, e := ch.links[i], ch.links[i-1], ch.events[i]
-		callers := []string{from.Principal}
-		if o := ch.copies[i]; o != nil {
-			callers = append(callers, o.Principal)
-		}
-		edge := shortPrincipal(from.Principal) + " → " + shortPrincipal(to.Principal)
-		var before []*Event
-		if slices.ContainsFunc(callers, c.wasActive) || e.Action == "SwitchRole" {
-			q := all(is("debut.principal", callers...), is(requestedRole, append(e.Request("roleArn"), to.Principal)...))
-			if e.Action == "SwitchRole" {
-				q = "(" + q + ") or (" + all(is("debut.principal", to.Principal), is(switchedFrom, e.Value(switchedFrom))) + ")"
-			}
-			before = keep(a.Events(q, c.Base, most), func(o *Event) bool { return !o.call().Failed })
-		} else {
-			a.Uses(c.Baseline.Query)
-		}
+		e, role := ch.events[i], shortPrincipal(ch.links[i-1].Principal)
+		edge := ch.name(i) + " → " + role
+		before, all := c.edgeBefore(a, ch, i)
 		if n := len(before); n > 0 {
 			a.Say(before[n-1:], "The edge %s was seen %s %s.", edge, amount(n, "time"), c.past())
 			continue
 		}
+		if !all {
+			a.Unknown("whether the edge "+edge+" is new: too many took the role to read them all", "")
+			continue
+		}
 		a.Say([]*Event{e}, "The edge %s was %s.", edge, c.unseen())
 		if c.Baseline.Complete {
-			a.Find("new-edge", []*Event{e}, "%s took the role %s, %s", shortPrincipal(from.Principal), shortPrincipal(to.Principal), c.unseen())
+			a.Find("new-edge", []*Event{e}, "%s took %s: %s", ch.name(i), role, c.unseen())
 		}
 	}
+}
+
+// edgeBefore returns how often the caller of the i-th link took that role in the
+// baseline, and whether that is all that there is.
+func (c *Case) edgeBefore(a *Asking, ch *chain, i int) (list []*Event, all bool) {
+	const most = 100
+	from, to, e := ch.links[i], ch.links[i-1], ch.events[i]
+	callers := []string{from.Principal}
+	if o := ch.copies[i]; o != nil {
+		callers = append(callers, o.Principal)
+	}
+	role := is(requestedRole, append(e.Request("roleArn"), to.Principal)...)
+	who, same := is("debut.principal", callers...), func(*Event) bool { return true }
+	q := who + " and " + role
+	switch {
+	case e.Action == "SwitchRole":
+		q = "(" + q + ") or (" + is("debut.principal", to.Principal) + " and " + is(switchedFrom, e.Value(switchedFrom)) + ")"
+	case from.Type == "WebIdentityUser":
+		// A pipeline's subject names the branch or the tag, too: its repository counts.
+		q = is("event.action", e.Action) + " and " + role
+		const provider = "aws.cloudtrail.user_identity.identity_provider"
+		same = func(o *Event) bool {
+			return repository(o.UserName) == repository(e.UserName) && o.Value(provider) == e.Value(provider)
+		}
+	case !slices.ContainsFunc(callers, c.wasActive):
+		a.Uses(c.Baseline.Query)
+		return nil, true
+	}
+	list = a.Events(q, c.Base, most)
+	return keep(list, func(o *Event) bool { return !o.call().Failed && same(o) }), len(list) < most
+}
+
+// repository is the part of an OIDC subject that names the repository, or all of it:
+// "repo:example/infra" of "repo:example/infra:ref:refs/heads/main".
+func repository(subject string) string {
+	if rest, ok := strings.CutPrefix(subject, "repo:"); ok {
+		name, _, _ := strings.Cut(rest, ":")
+		return "repo:" + name
+	}
+	return subject
 }
 
 // wasActive reports whether a principal did anything in the baseline, as far as is known.

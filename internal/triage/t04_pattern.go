@@ -170,8 +170,8 @@ func findPeers(c *Case, a *Asking) {
 func findEnumeration(c *Case, a *Asking) {
 	own := c.Own()
 	before := c.Before(own)
-	sayLooked(a, "before", keep(before, (*Event).Reads))
-	sayLooked(a, "after", keep(c.After(own), (*Event).Reads))
+	sayLooked(a, "before", keep(before, looks), 6, 4)
+	sayLooked(a, "after", keep(c.After(own), looks), 3, 3)
 	w := c.Weights
 	within := w.Duration("enumeration_in")
 	if run, n := readBurst(before, within); n >= int(w.Number("enumeration_actions")) {
@@ -185,15 +185,19 @@ func findEnumeration(c *Case, a *Asking) {
 	}
 }
 
-// sayLooked lists reading calls, with counts.
-func sayLooked(a *Asking, when string, reads []*Event) {
+// looks reports whether a call reads something. Some that begin with Get make something.
+func looks(e *Event) bool {
+	return e.Reads() && !e.Is("sts", "GetSessionToken", "GetFederationToken")
+}
+
+// sayLooked lists reading calls, with counts, of so many services and actions of each.
+func sayLooked(a *Asking, when string, reads []*Event, services, actions int) {
 	if len(reads) == 0 {
 		if when == "before" {
 			a.Say(nil, "In the case window it made no reading call before this.")
 		}
 		return
 	}
-	const services, actions = 6, 4
 	count, each, failed := map[string]int{}, map[string]map[string]int{}, 0
 	different := 0
 	for _, e := range reads {
@@ -246,7 +250,7 @@ func onePerAction(list []*Event) []*Event {
 // readBurst returns the stretch of a duration with the most different reading actions,
 // and how many they are.
 func readBurst(list []*Event, within time.Duration) (run []*Event, most int) {
-	list = keep(list, (*Event).Reads)
+	list = keep(list, looks)
 	count, from := map[string]int{}, 0
 	for i, e := range list {
 		count[whatDone(e)]++

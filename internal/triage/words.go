@@ -6,12 +6,14 @@ import (
 )
 
 // lasting writes a duration as people say it: "40 seconds", "12 minutes", "3 hours",
-// "5 days". A negative one is written as 0.
+// "5 days".
 func lasting(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
+	case d < time.Second:
+		return "less than a second"
 	case d < 2*time.Minute:
-		return amount(int(max(d, 0)/time.Second), "second")
+		return amount(int(d/time.Second), "second")
 	case d < 2*time.Hour:
 		return amount(int(d/time.Minute), "minute")
 	case d < 2*day:
