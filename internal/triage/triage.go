@@ -11,8 +11,10 @@ import (
 func Steps() []*Step {
 	return []*Step{
 		dataQuality(),
+		document(),
 		identity(),
 		pattern(),
+		content(),
 		timing(),
 		userAgent(),
 		sourceNetwork(),
@@ -21,8 +23,6 @@ func Steps() []*Step {
 		identities(),
 		compute(),
 		tampering(),
-		document(),
-		content(),
 		outcome(),
 		targets(),
 	}
