@@ -62,7 +62,7 @@ func TestStratus(t *testing.T) {
 	mustFind(t, r, "T10", "polled")
 	mustSay(t, r, "T10", "4 times GetCommandInvocation")
 	mustSay(t, r, "T1", "3 instances")
-	mustSay(t, r, "T5", "hidden")
+	mustSay(t, r, "T5", "hides")
 	if !r.Cold {
 		t.Error("the baseline is not called cold")
 	}
