@@ -162,24 +162,33 @@ func (c *Case) summarise(r *Report) {
 			down = append(down, l)
 		}
 	}
-	slices.SortStableFunc(up, func(a, b SumLine) int { return b.Points - a.Points })
+	// What is critical comes first, whatever it counts.
+	rank := func(l SumLine) int {
+		if c.Weights.Row(l.Step + "." + l.Key).Critical {
+			return 100 + l.Points
+		}
+		return l.Points
+	}
+	slices.SortStableFunc(up, func(a, b SumLine) int { return rank(b) - rank(a) })
 	slices.SortStableFunc(down, func(a, b SumLine) int { return a.Points - b.Points })
+	// The meaning of the row, not the finding's text: what it lists is long.
+	means := func(l SumLine) string { return c.Weights.Row(l.Step + "." + l.Key).Means }
 	low := ""
 	if r.Confidence < LowConfidence {
 		low = "low "
 	}
 	parts := []string{}
 	if len(up) > 0 {
-		texts := []string{up[0].Text}
+		texts := []string{means(up[0])}
 		if len(up) > 1 {
-			texts = append(texts, up[1].Text)
+			texts = append(texts, means(up[1]))
 		}
-		parts = append(parts, strings.Join(texts, ", "))
+		parts = append(parts, strings.Join(texts, ", and "))
 	} else {
 		parts = append(parts, "nothing found raises suspicion")
 	}
 	if len(down) > 0 {
-		parts = append(parts, "against it: "+down[0].Text)
+		parts = append(parts, "against it: "+means(down[0]))
 	}
 	if len(r.Unknowns) > 0 {
 		parts = append(parts, "unknown: "+r.Unknowns[0].What)
