@@ -190,11 +190,12 @@ func writeStatus(env *Env, st *api.Status) error {
 	if err != nil {
 		return fmt.Errorf("write the status: %w", err)
 	}
-	l := &report.List{Header: []string{"SOURCE", "KIND", "STATE", "LAG", "OBJECTS", "RECORDS", "REJECTED", "FAILED", "TROUBLE"}}
+	l := &report.List{Header: []string{"SOURCE", "KIND", "STATE", "LAG", "OBJECTS", "RECORDS", "REJECTED", "FAILED", "PARKED", "TROUBLE"}}
 	for _, s := range st.Sources {
 		l.Rows = append(l.Rows, []string{
 			s.Name, s.Kind, s.State, time.Duration(s.Lag * float64(time.Second)).Round(time.Second).String(),
-			strconv.FormatInt(s.Objects, 10), strconv.FormatInt(s.Records, 10), strconv.FormatInt(s.Rejected, 10), strconv.FormatInt(s.Failed, 10), s.Trouble,
+			strconv.FormatInt(s.Objects, 10), strconv.FormatInt(s.Records, 10), strconv.FormatInt(s.Rejected, 10), strconv.FormatInt(s.Failed, 10),
+			strconv.Itoa(s.Parked), s.Trouble,
 		})
 	}
 	if len(l.Rows) > 0 {

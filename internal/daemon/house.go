@@ -153,6 +153,14 @@ func (d *Daemon) Status() api.Status {
 func (d *Daemon) sizes(st *api.Status) {
 	st.Memory.Bytes = d.db.Size()
 	err := d.db.View(d.ctx, func(tx store.Tx) error {
+		for i := range st.Sources {
+			s := &st.Sources[i]
+			n, err := s3.CountParked(func(name string) ([]byte, error) { return store.Position(tx, s.Name, name) })
+			if err != nil {
+				return fmt.Errorf("source %s: %w", s.Name, err)
+			}
+			s.Parked = n
+		}
 		counts, err := store.CountMessages(tx)
 		if err != nil {
 			return err //nolint:wrapcheck // of the store
@@ -166,7 +174,7 @@ func (d *Daemon) sizes(st *api.Status) {
 		return d.countTriage(tx, st)
 	})
 	if err != nil {
-		d.opt.Log.Warn("the outbox is not counted", "error", err)
+		d.opt.Log.Warn("messages are not counted", "error", err)
 	}
 }
 

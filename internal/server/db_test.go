@@ -112,7 +112,7 @@ func (d *daemon) Status() api.Status {
 		NotReady: d.notReady,
 		Sources: []api.SourceStatus{{
 			Name: "trail", Kind: "s3", State: "trouble", Trouble: "no such bucket", TroubleSince: testNow, Lag: 3, Last: testNow,
-			Objects: 1, Records: 2, Bytes: 3, Rejected: 4, Failed: 5,
+			Objects: 1, Records: 2, Bytes: 3, Rejected: 4, Failed: 5, Parked: 6,
 		}},
 		Commits: api.CommitStatus{Count: 7, Seconds: 0.5, Latency: map[float64]uint64{0.001: 4, 0.1: 6}},
 		Rules: api.RuleCounts{

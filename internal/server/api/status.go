@@ -63,6 +63,8 @@ type SourceStatus struct {
 	Bytes    int64     `json:"bytes"`
 	Rejected int64     `json:"rejected"`
 	Failed   int64     `json:"failed"` // objects
+	// Parked is how many messages are kept that nobody understands, whenever they came.
+	Parked int `json:"parked,omitzero"`
 }
 
 // RuleCounts counts rules.

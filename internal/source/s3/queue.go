@@ -323,6 +323,24 @@ type Parked struct {
 
 const parkedList = "parked"
 
+// CountParked returns how many messages of the source are parked; position reads what
+// the sink keeps for it.
+func CountParked(position func(name string) ([]byte, error)) (int, error) {
+	ids, err := parkedIDs(position(parkedList))
+	return len(ids), err
+}
+
+func parkedIDs(list []byte, err error) ([]string, error) {
+	var ids []string
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	if err := json.Unmarshal(list, &ids); err != nil {
+		return nil, fmt.Errorf("read the list of parked messages: %w", err)
+	}
+	return ids, nil
+}
+
 // park keeps the message with the reason, and forgets the oldest beyond maxParked.
 func (p *post) park(ctx context.Context, m message, reason error) error {
 	body := m.body
@@ -335,15 +353,9 @@ func (p *post) park(ctx context.Context, m message, reason error) error {
 	}
 	p.parking.Lock()
 	defer p.parking.Unlock()
-	old, err := p.sink.Position(ctx, p.o.Name, parkedList)
+	ids, err := parkedIDs(p.sink.Position(ctx, p.o.Name, parkedList))
 	if err != nil {
 		return err
-	}
-	var ids []string
-	if len(old) > 0 {
-		if err := json.Unmarshal(old, &ids); err != nil {
-			return fmt.Errorf("read the list of parked messages: %w", err)
-		}
 	}
 	if err := p.sink.SetPosition(ctx, p.o.Name, parkedList+"/"+m.id, value); err != nil {
 		return err

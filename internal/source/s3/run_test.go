@@ -139,8 +139,9 @@ func TestMessagesThatAreNotForUs(t *testing.T) {
 			!strings.Contains(p.Reason, "not JSON") {
 			t.Errorf("parked: %+v, %v", p, err)
 		}
-		if got := string(sink.positions["parked"]); got != `["`+id+`"]` {
-			t.Errorf("list of parked messages: %s", got)
+		n, err := CountParked(func(name string) ([]byte, error) { return sink.positions[name], nil })
+		if got := string(sink.positions["parked"]); got != `["`+id+`"]` || n != 1 || err != nil {
+			t.Errorf("list of %d parked messages: %s, %v", n, got, err)
 		}
 	})
 }
