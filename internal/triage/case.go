@@ -43,6 +43,7 @@ type Case struct {
 	Claims  []Claim // of step F
 
 	relatedQuery Query
+	reader       *reader
 	ties         map[string]string // by event id
 	asked        map[question]*asked
 }
@@ -69,7 +70,8 @@ func open(ctx context.Context, in Input) (*Case, error) {
 		}
 		return nil, fmt.Errorf("read the alert's event: %w", err)
 	}
-	c := &Case{Input: in, Event: newEvent(found), ties: map[string]string{}, asked: map[question]*asked{}}
+	reader := newReader(in.Catalogue)
+	c := &Case{Input: in, Event: reader.event(found), reader: reader, ties: map[string]string{}, asked: map[question]*asked{}}
 	t, w := c.Event.Time, in.Weights
 	if in.AsOf.Before(t) {
 		return nil, fmt.Errorf("the report is for %s, before the event at %s", in.AsOf.Format(time.RFC3339), t.Format(time.RFC3339))
@@ -240,7 +242,7 @@ func (c *Case) query(ctx context.Context, text string, window Span, limit int) (
 			if err != nil {
 				return nil, q, fmt.Errorf("search the events: %w", err)
 			}
-			a.events = append(a.events, newEvent(s))
+			a.events = append(a.events, c.reader.event(s))
 		}
 		if len(a.events) > limit {
 			a.events, q.Truncated = a.events[:limit], true

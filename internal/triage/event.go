@@ -40,25 +40,66 @@ type Event struct {
 	Endpoint string // VPC endpoint
 	SharedID string
 
-	doc ecs.Document
+	doc               ecs.Document
+	request, response ecs.Document // flattened, parts of doc
+	document          bool         // it came as an ECS document
 }
 
-func newEvent(s *store.Stored) *Event {
+// A reader makes events of stored ones. It knows where the fields are that every step
+// asks for; to look them up by name in a document costs more than all else.
+type reader struct {
+	id, account, owner, region, provider, action, code, message                 *ecs.Field
+	principal, kind, arn, userID, userName, credential, created, mfa, invokedBy *ecs.Field
+	fromWeb, agent, address, ip, endpoint, shared                               *ecs.Field
+}
+
+func newReader(cat *ecs.Catalogue) *reader {
+	const ct, identity = "aws.cloudtrail.", "aws.cloudtrail.user_identity."
+	r := new(reader)
+	for _, f := range []struct {
+		dst  **ecs.Field
+		name string
+	}{
+		{&r.id, "event.id"},
+		{&r.account, "cloud.account.id"},
+		{&r.owner, ct + "recipient_account_id"},
+		{&r.region, "cloud.region"},
+		{&r.provider, "event.provider"},
+		{&r.action, "event.action"},
+		{&r.code, ct + "error_code"},
+		{&r.message, ct + "error_message"},
+		{&r.principal, "debut.principal"},
+		{&r.kind, identity + "type"},
+		{&r.arn, identity + "arn"},
+		{&r.userID, "user.id"},
+		{&r.userName, "user.name"},
+		{&r.credential, identity + "access_key_id"},
+		{&r.created, identity + "session_context.creation_date"},
+		{&r.mfa, identity + "session_context.mfa_authenticated"},
+		{&r.invokedBy, identity + "invoked_by"},
+		{&r.fromWeb, ct + "session_credential_from_console"},
+		{&r.agent, "user_agent.original"},
+		{&r.address, "source.address"},
+		{&r.ip, "source.ip"},
+		{&r.endpoint, ct + "vpc_endpoint_id"},
+		{&r.shared, ct + "shared_event_id"},
+	} {
+		*f.dst = cat.Resolve(f.name)
+	}
+	return r
+}
+
+func (r *reader) event(s *store.Stored) *Event {
+	get := func(f *ecs.Field) string { return strings.Clone(firstOf(s.Event.Values(f))) }
 	doc := s.Event.Document()
-	get := func(name string) string { return firstOf(doc.Values(name)) }
-	const identity = "aws.cloudtrail.user_identity."
 	e := &Event{
-		ID: get("event.id"), Time: time.Unix(0, s.Time).UTC(), Account: get("cloud.account.id"),
-		Owner: get("aws.cloudtrail.recipient_account_id"), Region: get("cloud.region"),
-		Provider: get("event.provider"), Action: get("event.action"),
-		Error: get("aws.cloudtrail.error_code"), Message: get("aws.cloudtrail.error_message"),
-		Principal: get("debut.principal"), Type: get(identity + "type"), ARN: get(identity + "arn"),
-		UserID: get("user.id"), UserName: get("user.name"), Credential: get(identity + "access_key_id"),
-		MFA: get(identity + "session_context.mfa_authenticated"), InvokedBy: get(identity + "invoked_by"),
-		FromWeb: get("aws.cloudtrail.session_credential_from_console") == "true",
-		Agent:   get("user_agent.original"), Address: get("source.address"),
-		Endpoint: get("aws.cloudtrail.vpc_endpoint_id"), SharedID: get("aws.cloudtrail.shared_event_id"),
-		doc: doc,
+		ID: get(r.id), Time: time.Unix(0, s.Time).UTC(), Account: get(r.account), Owner: get(r.owner), Region: get(r.region),
+		Provider: get(r.provider), Action: get(r.action), Error: get(r.code), Message: get(r.message),
+		Principal: get(r.principal), Type: get(r.kind), ARN: get(r.arn), UserID: get(r.userID), UserName: get(r.userName),
+		Credential: get(r.credential), MFA: get(r.mfa), InvokedBy: get(r.invokedBy), FromWeb: get(r.fromWeb) == "true",
+		Agent: get(r.agent), Address: get(r.address), Endpoint: get(r.endpoint), SharedID: get(r.shared),
+		doc: doc, request: member(doc, "request_parameters"), response: member(doc, "response_elements"),
+		document: s.Kind == store.KindDocument,
 	}
 	if e.ID == "" {
 		e.ID = s.ID.String()
@@ -66,10 +107,14 @@ func newEvent(s *store.Stored) *Event {
 	if e.Owner == "" {
 		e.Owner = e.Account
 	}
-	if a, err := netip.ParseAddr(firstOf(append(doc.Values("source.ip"), e.Address))); err == nil {
+	ip := get(r.ip)
+	if ip == "" {
+		ip = e.Address
+	}
+	if a, err := netip.ParseAddr(ip); err == nil {
 		e.IP = a.Unmap().WithZone("")
 	}
-	if t, err := time.Parse(time.RFC3339Nano, get(identity+"session_context.creation_date")); err == nil {
+	if t, err := time.Parse(time.RFC3339Nano, get(r.created)); err == nil {
 		e.Created = t.UTC()
 	}
 	return e
@@ -84,29 +129,35 @@ func (e *Event) Value(field string) string { return firstOf(e.doc.Values(field))
 // Request returns the values at a path of the request's parameters, such as
 // "instanceIds" or "targets.key"; lists are joined into one.
 func (e *Event) Request(path string) []string {
-	return e.doc.Values("aws.cloudtrail.flattened.request_parameters." + path)
+	if e.request == nil && e.document { // its names may have dots, where nothing is nested
+		return e.doc.Values("aws.cloudtrail.flattened.request_parameters." + path)
+	}
+	return e.request.Values(path)
 }
 
 // Response returns the values at a path of the response.
 func (e *Event) Response(path string) []string {
-	return e.doc.Values("aws.cloudtrail.flattened.response_elements." + path)
+	if e.response == nil && e.document {
+		return e.doc.Values("aws.cloudtrail.flattened.response_elements." + path)
+	}
+	return e.response.Values(path)
 }
 
 // RequestTree returns a part of the request's parameters with its structure: a
 // map[string]any, a []any, a string or another scalar; nil if it is not there.
-func (e *Event) RequestTree(name string) any { return member(e.doc, "request_parameters", name) }
+func (e *Event) RequestTree(name string) any { return e.request[name] }
 
 // ResponseTree returns a part of the response.
-func (e *Event) ResponseTree(name string) any { return member(e.doc, "response_elements", name) }
+func (e *Event) ResponseTree(name string) any { return e.response[name] }
 
-func member(doc ecs.Document, part, name string) any {
-	v := any(map[string]any(doc))
-	for _, key := range []string{"aws", "cloudtrail", "flattened", part, name} {
-		m, ok := v.(map[string]any)
+func member(doc ecs.Document, part string) ecs.Document {
+	v := map[string]any(doc)
+	for _, key := range []string{"aws", "cloudtrail", "flattened", part} {
+		m, ok := v[key].(map[string]any)
 		if !ok {
 			return nil
 		}
-		v = m[key]
+		v = m
 	}
 	return v
 }

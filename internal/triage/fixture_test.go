@@ -309,6 +309,7 @@ type memory struct {
 	share  float64
 	places map[string]place
 	agents *enrich.Enricher
+	reader *reader
 }
 
 func newMemory(t testing.TB, records [][]byte, places map[string]place) *memory {
@@ -317,7 +318,8 @@ func newMemory(t testing.TB, records [][]byte, places map[string]place) *memory 
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &memory{cat: ecs.NewCatalogue(), places: places, agents: agents}
+	cat := ecs.NewCatalogue()
+	m := &memory{cat: cat, places: places, agents: agents, reader: newReader(cat)}
 	seen := map[ecs.ID]bool{}
 	for _, raw := range records {
 		r := new(cloudtrail.Record)
@@ -379,7 +381,7 @@ func (m *memory) Find(_ context.Context, _ time.Time, id ecs.ID) (*store.Stored,
 func (m *memory) Sums(_ context.Context, from, to time.Time) iter.Seq2[*Sum, error] {
 	return func(yield func(*Sum, error) bool) {
 		for _, s := range m.all {
-			e := newEvent(s)
+			e := m.reader.event(s)
 			if e.Time.Before(from) || !e.Time.Before(to) {
 				continue
 			}

@@ -121,7 +121,7 @@ func triageReal(t *testing.T, records [][]byte, meant func(*Event) bool) *Report
 	t.Helper()
 	in := (&fixture{}).input(t, (&fixture{}).records(t))
 	m := newMemory(t, records, nil)
-	i := slices.IndexFunc(m.all, func(s *store.Stored) bool { return meant(newEvent(s)) })
+	i := slices.IndexFunc(m.all, func(s *store.Stored) bool { return meant(m.reader.event(s)) })
 	if i < 0 {
 		t.Fatal("the event is not there")
 	}
