@@ -363,9 +363,9 @@ func (a *Asking) before(clause string, paths, values []string) map[string]bool {
 func (a *Asking) beforeFields(clause string, fields, values []string) map[string]bool {
 	seen := map[string]bool{}
 	ask := func(values []string, limit int) (n int) {
-		var parts []string
-		for _, f := range fields {
-			parts = append(parts, is(f, values...))
+		parts := make([]string, len(fields))
+		for i, f := range fields {
+			parts[i] = is(f, values...)
 		}
 		list, q, err := a.c.query(a.ctx, all(clause, "("+strings.Join(parts, " or ")+")"), a.c.Base, limit)
 		if err != nil {

@@ -73,7 +73,7 @@ func bucketDeeds(c *Case) []deed {
 	lifecycle := []string{"PutBucketLifecycle", "PutBucketLifecycleConfiguration"}
 	return []deed{
 		{"foreign-write", s3, writeObjects, "The bucket is not the organisation's.", whose(bucketForeign), true},
-		{"", s3, writeObjects, "Whose the bucket is is not known.", whose(bucketUnknown), false},
+		{"", s3, writeObjects, "It is not known whose the bucket is.", whose(bucketUnknown), false},
 		{"opened", s3, []string{"PutBucketPolicy"}, "The policy lets in whoever is outside the organisation.", func(c *Case, e *Event) bool {
 			p, _ := policyOf(e.RequestTree("bucketPolicy"))
 			return len(c.outsiders(p)) > 0

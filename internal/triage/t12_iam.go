@@ -38,7 +38,7 @@ func runIdentities(c *Case, a *Asking) {
 	n += a.roles(near)
 	n += a.secrets(near)
 	if n == 0 {
-		a.nothing("No rights were given, no credentials made and no secrets read")
+		a.nothing("No administrator was made, no credentials created and no secrets read")
 	}
 }
 

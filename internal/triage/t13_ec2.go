@@ -16,12 +16,12 @@ func compute() *Step {
 	}
 }
 
-func runCompute(c *Case, a *Asking) {
+func runCompute(_ *Case, a *Asking) {
 	near := a.nearby()
 	n := a.tell(computeDeeds(), near)
 	n += a.launches(near)
 	if n == 0 {
-		a.nothing("Nothing that opens, starts, changes or stops instances, disks or ports was done")
+		a.nothing("Nothing that matters was done to instances, disks or ports")
 	}
 }
 
@@ -230,10 +230,9 @@ func (a *Asking) launches(near []*Event) (n int) {
 
 // kindsOf names the types and regions of instances that were asked for.
 func kindsOf(events []*Event) string {
-	var types, regions []string
-	for _, e := range events {
-		types = append(types, clip(firstOf(e.Request("instanceType"))))
-		regions = append(regions, e.Region)
+	types, regions := make([]string, len(events)), make([]string, len(events))
+	for i, e := range events {
+		types[i], regions[i] = clip(firstOf(e.Request("instanceType"))), e.Region
 	}
 	text := "in " + fewOf(unique(regions), 3)
 	if types = unique(types); len(types) > 0 {

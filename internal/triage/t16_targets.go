@@ -65,7 +65,7 @@ func runTargets(c *Case, a *Asking) {
 	}
 }
 
-var instanceID = regexp.MustCompile(`^m?i-[0-9a-f]{8,17}$`)
+var instanceID = regexp.MustCompile(`^m?i-[0-9A-Za-z]{8,17}$`)
 
 // targetIDs are the instances that the event names, or that AWS names when asked.
 func (c *Case) targetIDs() []string {
