@@ -52,7 +52,10 @@ func runTampering(c *Case, a *Asking) {
 }
 
 // logStore is where the trails of the account deliver, as far as events tell.
-type logStore struct{ buckets, keys, groups []string }
+type logStore struct {
+	buckets, keys, groups []string
+	set                   []*Event // what set the trails up, in order of time
+}
 
 // logStore asks which buckets, keys and log groups the trails use.
 func (c *Case) logStore(a *Asking) (l logStore) {
@@ -62,6 +65,7 @@ func (c *Case) logStore(a *Asking) (l logStore) {
 		if e.Error != "" {
 			continue
 		}
+		l.set = append(l.set, e)
 		l.buckets = append(append(l.buckets, e.Request("s3BucketName")...), e.Response("s3BucketName")...)
 		l.keys = append(append(l.keys, e.Request("kmsKeyId")...), e.Response("kmsKeyId")...)
 		l.groups = append(append(l.groups, e.Request("cloudWatchLogsLogGroupArn")...), e.Response("cloudWatchLogsLogGroupArn")...)
@@ -94,7 +98,7 @@ func tamperDeeds(logs logStore) []deed {
 	const key = "own" // or "other", by who did it
 	return []deed{
 		{key, []string{"cloudtrail"}, []string{"StopLogging", "DeleteTrail", "DeleteEventDataStore", "StopEventDataStoreIngestion"}, "What follows is not logged there.", nil, true},
-		{key, []string{"cloudtrail"}, []string{"UpdateTrail"}, "The trail logs less, or elsewhere.", lessTrail, true},
+		{key, []string{"cloudtrail"}, []string{"UpdateTrail"}, "The trail logs less, or elsewhere.", logs.less, true},
 		{key, []string{"cloudtrail"}, []string{"PutEventSelectors"}, "The trail no longer logs every management event.", lessEvents, true},
 		{key, []string{"s3"}, []string{"DeleteBucket", "DeleteBucketPolicy", "PutBucketPolicy", "PutBucketLifecycle", "PutBucketLifecycleConfiguration", "PutBucketVersioning"}, "The bucket holds logs.", func(c *Case, e *Event) bool { return logs.bucket(e) && lessLogs(c, e) }, true},
 		{key, []string{"kms"}, []string{"DisableKey", "ScheduleKeyDeletion"}, "The key encrypts the logs.", func(_ *Case, e *Event) bool { return logs.key(e) }, true},
@@ -108,6 +112,9 @@ func tamperDeeds(logs logStore) []deed {
 		{key, []string{"securityhub"}, []string{"DisableSecurityHub", "BatchDisableStandards"}, "Findings are no longer gathered.", nil, true},
 		{key, []string{"macie2", "detective", "access-analyzer", "inspector2"}, []string{"DisableMacie", "DeleteGraph", "DeleteAnalyzer", "Disable"}, "A protection of AWS is off.", nil, true},
 
+		{"", []string{"cloudtrail"}, []string{"UpdateTrail"}, "Whether the trail delivered to another bucket before is not known.", func(c *Case, e *Event) bool {
+			return !logs.less(c, e) && len(e.Request("s3BucketName")) > 0 && len(logs.before(e, "s3BucketName")) == 0
+		}, false},
 		{"", []string{"events"}, []string{"DisableRule", "DeleteRule"}, "This principal did so in the weeks before too.", func(c *Case, e *Event) bool { return c.usual(e) }, false},
 		{"", []string{"organizations"}, []string{"LeaveOrganization", "RemoveAccountFromOrganization", "DetachPolicy", "DisablePolicyType", "DeletePolicy"}, "Limits of the organisation may no longer hold.", nil, true},
 		{"", []string{"kms"}, []string{"DisableKey", "ScheduleKeyDeletion"}, "What the key encrypts cannot be read any more.", func(_ *Case, e *Event) bool { return !logs.key(e) }, true},
@@ -122,10 +129,33 @@ func (c *Case) usual(e *Event) bool {
 	return e.Principal == c.Event.Principal && c.Baseline.Own.Actions[e.Provider+"/"+e.Action] != nil
 }
 
-// lessTrail reports whether a trail was changed to log less, or to another place.
-func lessTrail(_ *Case, e *Event) bool {
-	return no(e, "isMultiRegionTrail") || no(e, "includeGlobalServiceEvents") || no(e, "enableLogFileValidation") || no(e, "isOrganizationTrail") ||
-		len(e.Request("s3BucketName")) > 0
+// less reports whether a trail was changed to log less, or to another bucket. Tools set
+// every property whenever they change one: what is as it was is no change.
+func (l *logStore) less(c *Case, e *Event) bool {
+	for _, flag := range [...]string{"isMultiRegionTrail", "includeGlobalServiceEvents", "enableLogFileValidation", "isOrganizationTrail"} {
+		if no(e, flag) && !slices.Contains(l.before(e, flag), "false") {
+			return true
+		}
+	}
+	to := firstOf(e.Request("s3BucketName"))
+	old := l.before(e, "s3BucketName")
+	return to != "" && (c.bucket(e, to) == bucketForeign || len(old) > 0 && !slices.Contains(old, to))
+}
+
+// before returns what the last event before e set of a property of the same trail.
+func (l *logStore) before(e *Event, property string) (last []string) {
+	for _, x := range l.set {
+		if v := x.Request(property); len(v) > 0 && compareEvents(x, e) < 0 && trailOf(x) == trailOf(e) {
+			last = v
+		}
+	}
+	return last
+}
+
+// trailOf is the name of a trail, of which some requests have the ARN.
+func trailOf(e *Event) string {
+	name := firstOf(e.Request("name"))
+	return name[strings.LastIndexByte(name, '/')+1:]
 }
 
 // lessEvents reports whether selectors leave out management events, or those that write.
