@@ -348,26 +348,48 @@ const (
 	maxSingles = 20   // values that are asked for singly if there were more events
 )
 
-// before returns which values of some request parameters events of the baseline have.
-func (a *Asking) before(clause string, paths, values []string) map[string]bool {
+// before returns which values of some request parameters a principal's events of the
+// baseline have, of those that a clause selects.
+func (a *Asking) before(principal, clause string, paths, values []string) map[string]bool {
 	fields := make([]string, len(paths))
 	for i, p := range paths {
 		fields[i] = "aws.cloudtrail.flattened.request_parameters." + p
 	}
-	return a.beforeFields(clause, fields, values)
+	return a.beforeFields(principal, clause, fields, values)
+}
+
+// active is the part of the baseline in which a principal did anything, in full hours.
+// It is empty if he did nothing.
+func (b *Baseline) active(c *Case, principal string) Span {
+	first, last := b.Own.First, b.Own.Last
+	if principal != c.Event.Principal {
+		first, last = time.Time{}, time.Time{}
+		if p := b.Principals[principal]; p != nil {
+			first, last = p.First, p.Last
+		}
+	}
+	switch {
+	case !b.Complete:
+		return b.Window
+	case first.IsZero():
+		return Span{}
+	}
+	return Span{later(b.Window.From, first.Truncate(time.Hour)), earlier(b.Window.To, last.Truncate(time.Hour).Add(time.Hour))}
 }
 
 // beforeFields is the same for any fields. If more events match than are read, the
 // values not among them are asked for one by one, as many as is reasonable; the others
 // count as known.
-func (a *Asking) beforeFields(clause string, fields, values []string) map[string]bool {
+func (a *Asking) beforeFields(principal, clause string, fields, values []string) map[string]bool {
+	a.Uses(a.c.Baseline.Query)
+	window := a.c.Baseline.active(a.c, principal)
 	seen := map[string]bool{}
 	ask := func(values []string, limit int) (n int) {
 		parts := make([]string, len(fields))
 		for i, f := range fields {
 			parts[i] = is(f, values...)
 		}
-		list, q, err := a.c.query(a.ctx, all(clause, "("+strings.Join(parts, " or ")+")"), a.c.Base, limit)
+		list, q, err := a.c.query(a.ctx, all(is("debut.principal", principal), clause, "("+strings.Join(parts, " or ")+")"), window, limit)
 		if err != nil {
 			a.err = err
 			return 0
@@ -384,6 +406,9 @@ func (a *Asking) beforeFields(clause string, fields, values []string) map[string
 			return limit + 1
 		}
 		return len(list)
+	}
+	if !window.From.Before(window.To) {
+		return seen
 	}
 	for part := range slices.Chunk(slices.Clone(values), maxValues) {
 		if a.err != nil {

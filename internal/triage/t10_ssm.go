@@ -204,7 +204,7 @@ func (a *Asking) decrypted(near []*Event) bool {
 	}
 	enough := int(c.Weights.Number("parameters_new"))
 	names, paths := parametersOf(list, "name", "names"), parametersOf(list, "path")
-	old := a.before(all(is("debut.principal", c.Event.Principal), is("event.provider", "ssm.amazonaws.com"), is("event.action", parameterActions...)),
+	old := a.before(c.Event.Principal, all(is("event.provider", "ssm.amazonaws.com"), is("event.action", parameterActions...)),
 		[]string{"name", "names", "path"}, slices.Concat(names, paths))
 	count := func(values []string) (n int) {
 		for _, v := range values {

@@ -160,7 +160,7 @@ func (a *Asking) objectsRead(near []*Event) (n int) {
 		return n
 	}
 	buckets := parametersOf(done, "bucketName")
-	old := a.before(all(is("debut.principal", c.Event.Principal), is("event.provider", "s3.amazonaws.com"), is("event.action", readObjects...)), []string{"bucketName"}, buckets)
+	old := a.before(c.Event.Principal, all(is("event.provider", "s3.amazonaws.com"), is("event.action", readObjects...)), []string{"bucketName"}, buckets)
 	fresh := keep(done, func(e *Event) bool { return !old[firstOf(e.Request("bucketName"))] })
 	size := 0.0
 	for _, e := range fresh {

@@ -164,7 +164,7 @@ func (a *Asking) secrets(near []*Event) (n int) {
 	if len(done) > 0 {
 		n++
 		names := parametersOf(done, "secretId", "secretIdList")
-		old := a.before(all(is("debut.principal", c.Event.Principal), is("event.provider", "secretsmanager.amazonaws.com")), []string{"secretId", "secretIdList"}, names)
+		old := a.before(c.Event.Principal, all(is("event.provider", "secretsmanager.amazonaws.com")), []string{"secretId", "secretIdList"}, names)
 		fresh := 0
 		for _, name := range names {
 			if !old[name] {

@@ -57,10 +57,21 @@ type logStore struct {
 	set                   []*Event // what set the trails up, in order of time
 }
 
-// logStore asks which buckets, keys and log groups the trails use.
+// logStore asks which buckets, keys and log groups the trails use. The sums tell since
+// when there may be such events.
 func (c *Case) logStore(a *Asking) (l logStore) {
-	list := a.Events(all(is("event.provider", "cloudtrail.amazonaws.com"), is("event.action", "CreateTrail", "UpdateTrail"),
-		is("aws.cloudtrail.recipient_account_id", c.Event.Owner)), Span{c.Base.From, c.Window.To}, 50)
+	window, actions := c.Window, []string{"CreateTrail", "UpdateTrail"}
+	for _, action := range actions {
+		if seen := c.Baseline.Org.Actions["cloudtrail.amazonaws.com/"+action]; seen != nil {
+			window.From = earlier(window.From, seen.First)
+		}
+	}
+	if !c.Baseline.Complete {
+		window.From = c.Base.From
+	}
+	a.Uses(c.Baseline.Query)
+	list := a.Events(all(is("event.provider", "cloudtrail.amazonaws.com"), is("event.action", actions...),
+		is("aws.cloudtrail.recipient_account_id", c.Event.Owner)), window, 50)
 	for _, e := range list {
 		if e.Error != "" {
 			continue

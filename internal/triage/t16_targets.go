@@ -111,7 +111,7 @@ func (a *Asking) target(role string, next []*Event, span string) {
 	known := c.Baseline.Principals[role] != nil || role == c.Event.Principal && c.Baseline.Own.Events > 0
 	old := map[string]bool{}
 	if known {
-		old = a.beforeFields(is("debut.principal", role), []string{"event.action"}, actionsOf(own))
+		old = a.beforeFields(role, "", []string{"event.action"}, actionsOf(own))
 	}
 	fresh := keep(own, func(e *Event) bool { return !old[e.Action] })
 	switch {
@@ -139,7 +139,7 @@ func (a *Asking) onward(role, who string, own []*Event, known bool) {
 	}
 	old := map[string]bool{}
 	if known {
-		old = a.before(is("debut.principal", role), paths, parametersOf(list, paths...))
+		old = a.before(role, "", paths, parametersOf(list, paths...))
 	}
 	fresh := keep(list, func(e *Event) bool {
 		of := parametersOf([]*Event{e}, paths...)
