@@ -92,14 +92,14 @@ func TestAnyAlert(t *testing.T) {
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".json"), func(t *testing.T) {
 			t.Parallel()
-			records := readTrail(t, file)
-			actions := map[string]bool{}
-			for _, s := range newMemory(t, records, nil).all {
-				e := newEvent(s)
-				actions[e.Provider+"/"+e.Action] = true
+			m := newMemory(t, readTrail(t, file), nil)
+			actions := map[string]string{} // to the id of an event
+			for _, s := range m.all {
+				e := m.reader.event(s)
+				actions[e.Provider+"/"+e.Action] = e.ID
 			}
 			for _, action := range slices.Sorted(maps.Keys(actions)) {
-				r := triageReal(t, records, func(e *Event) bool { return e.Provider+"/"+e.Action == action })
+				r := triageReal(t, m, func(e *Event) bool { return e.ID == actions[action] })
 				for i := range r.Steps {
 					if s := &r.Steps[i]; s.Status == Failed || s.Answer == "" && len(s.Unknowns) == 0 {
 						t.Errorf("%s: %s is %s and says nothing: %v", action, s.ID, s.Status, s.Caveats)

@@ -25,7 +25,7 @@ const realData = "../../../shared/data/cloudtrail"
 // report names what the same key did around it.
 func TestInvictus(t *testing.T) {
 	t.Parallel()
-	r := triageReal(t, readTrail(t, filepath.Join(realData, "invictus")), func(e *Event) bool {
+	r := triageReal(t, newMemory(t, readTrail(t, filepath.Join(realData, "invictus")), nil), func(e *Event) bool {
 		return e.Is("ssm", "SendCommand") && e.Error == ""
 	})
 	for step, keys := range map[string][]string{
@@ -53,7 +53,8 @@ func TestInvictus(t *testing.T) {
 // TestStratus triages the command of the first rule's case.
 func TestStratus(t *testing.T) {
 	t.Parallel()
-	r := triageReal(t, readTrail(t, filepath.Join(realData, "stratus", "aws.execution.ssm-send-command.json")), func(e *Event) bool {
+	trail := readTrail(t, filepath.Join(realData, "stratus", "aws.execution.ssm-send-command.json"))
+	r := triageReal(t, newMemory(t, trail, nil), func(e *Event) bool {
 		return e.Is("ssm", "SendCommand")
 	})
 	mustFind(t, r, "T2", "arbitrary-code")
@@ -117,10 +118,9 @@ func readTrail(t *testing.T, root string) (records [][]byte) {
 
 // triageReal makes an alert of the one event that is meant, on a baseline that is cold,
 // and reports on it.
-func triageReal(t *testing.T, records [][]byte, meant func(*Event) bool) *Report {
+func triageReal(t *testing.T, m *memory, meant func(*Event) bool) *Report {
 	t.Helper()
 	in := (&fixture{}).input(t, (&fixture{}).records(t))
-	m := newMemory(t, records, nil)
 	i := slices.IndexFunc(m.all, func(s *store.Stored) bool { return meant(m.reader.event(s)) })
 	if i < 0 {
 		t.Fatal("the event is not there")
