@@ -15,8 +15,8 @@ import (
 var triageSource string
 
 // A triagePage is what the template shows. The template passes every text through
-// safe, which clips it and makes it visible, and html/template escapes it for where it
-// stands.
+// safe, note or name, which clip it and make it visible, and html/template escapes it
+// for where it stands.
 type triagePage struct {
 	*triage.Report
 
@@ -73,6 +73,7 @@ func TriageHTML(w io.Writer, r *triage.Report) error {
 	p := triagePageOf(r)
 	t, err := pageTemplate(triageSource, template.FuncMap{
 		"safe":  func(s string) string { return Safe(clip(s, maxValue)) },
+		"note":  func(s string) string { return Safe(clip(s, maxMessage)) },
 		"name":  func(s string) string { return Safe(clip(s, maxName)) },
 		"words": words, "capital": capital,
 		"signed": signed,

@@ -155,6 +155,9 @@ func (p *picture) label(list []moment, begin int) {
 		if i+1 < len(lane) {
 			end = lane[i+1].X - lane[i+1].R
 		}
+		if s.X < p.Alert.X { // no text over the alert's line
+			end = min(end, p.Alert.X)
+		}
 		_, action, found := strings.Cut(list[s.N-1].Action, ":")
 		if !found {
 			action = list[s.N-1].Action
