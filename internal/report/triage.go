@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -66,8 +67,8 @@ func unseen(doc []byte) []byte {
 	return out
 }
 
-// terminalMoments is how many events a terminal shows; of longer timelines only those
-// that answers cite.
+// terminalMoments is how long a timeline may be for a terminal. Of a longer one it shows
+// what answers cite, and of that at most twice as much, around the alert.
 const terminalMoments = 40
 
 // Triage writes a report for a terminal: the verdict and why, each question with its
@@ -286,14 +287,9 @@ func (t *sheet) timeline(r *triage.Report) {
 		return
 	}
 	if len(list) > terminalMoments {
-		var cited []moment
-		for i := range list {
-			if list[i].This || list[i].Cited {
-				cited = append(cited, list[i])
-			}
-		}
-		omitted += len(list) - len(cited)
-		list = cited
+		all := len(list)
+		list = nearest(slices.DeleteFunc(list, func(m moment) bool { return !m.This && !m.Cited }), 2*terminalMoments)
+		omitted += all - len(list)
 	}
 	t.title("Timeline (UTC)")
 	for i := range list {
@@ -302,6 +298,13 @@ func (t *sheet) timeline(r *triage.Report) {
 	if omitted > 0 {
 		t.cols("", "", 2, omittedMoments(omitted))
 	}
+}
+
+// nearest keeps the lines around the alert.
+func nearest(list []moment, most int) []moment {
+	alert := max(0, slices.IndexFunc(list, func(m moment) bool { return m.This }))
+	begin := min(max(0, alert-most/2), max(0, len(list)-most))
+	return list[begin:min(len(list), begin+most)]
 }
 
 func (t *sheet) moment(m *moment) {

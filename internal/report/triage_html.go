@@ -14,6 +14,9 @@ import (
 //go:embed triage.html
 var triageSource string
 
+// maxRefs is how many events are named beside a finding; the evidence lists them.
+const maxRefs = 6
+
 // A triagePage is what the template shows. The template passes every text through
 // safe, note or name, which clip it and make it visible, and html/template escapes it
 // for where it stands.
@@ -29,6 +32,7 @@ type triagePage struct {
 	Bars                                           []categoryBar
 	Picture                                        *picture
 	Moments                                        []moment
+	Short                                          bool // enough to show all of them at once
 	Omitted                                        string
 	Hops                                           []hop
 	Asked                                          []stepCard
@@ -84,6 +88,8 @@ func TriageHTML(w io.Writer, r *triage.Report) error {
 		"row":    func(event string) int { return p.rows[event] },
 		"step":   func(id string) int { return p.steps[id] },
 		"few":    func(list []string) []string { return few(list, maxMessage) },
+		"refs":   func(list []string) []string { return first(list, maxRefs) },
+		"rest":   func(list []string) string { return more(len(list) - maxRefs) },
 		"list":   p.limit,
 	})
 	if err != nil {
@@ -112,7 +118,7 @@ func triagePageOf(r *triage.Report) *triagePage {
 	p.Losses, left = shorter(losses(r), maxFindings)
 	p.MoreLosses = more(left)
 	p.Moments, left = momentsOf(r, maxMoments)
-	p.Omitted = omittedMoments(left)
+	p.Omitted, p.Short = omittedMoments(left), len(p.Moments) <= terminalMoments
 	for i := range p.Moments {
 		m := &p.Moments[i]
 		if p.rows[m.Event] == 0 {

@@ -26,6 +26,8 @@ type spot struct {
 	Class, Title, Label string // this, cited, failed or plain
 	N                   int    // number of the first in the table
 	LabelX              float64
+	action              string // of the first
+	mixed               bool   // the others have other ones
 	count               int
 }
 
@@ -36,6 +38,7 @@ const stretch = 10 * time.Second
 const (
 	letter    = 6.4 // of its labels, on average
 	labelRoom = 10.0
+	spotRoom  = 8.0 // spots nearer than this are drawn as one
 	tickRoom  = 34.0
 	maxLabel  = 26 // columns
 )
@@ -96,7 +99,7 @@ func newPicture(r *triage.Report, list []moment) *picture {
 		}
 		if len(p.Spots) > begin {
 			finish(p.Spots[begin:])
-			p.label(list, begin)
+			p.label(begin)
 			p.Lanes = append(p.Lanes, lane{y, ties[rank].label})
 			y += laneStep
 		}
@@ -119,8 +122,9 @@ func (p *picture) spot(m *moment, x, y float64, begin int) {
 		class = "cited"
 	}
 	for i := len(p.Spots) - 1; i >= begin; i-- {
-		if near := &p.Spots[i]; near.Class == class && math.Abs(x-near.X) < dotRoom {
+		if near := &p.Spots[i]; near.Class == class && math.Abs(x-near.X) < spotRoom {
 			near.count++
+			near.mixed = near.mixed || near.action != m.Action
 			near.R = round(min(dotSize*1.8, dotSize+math.Log2(float64(near.count))))
 			return
 		}
@@ -133,7 +137,7 @@ func (p *picture) spot(m *moment, x, y float64, begin int) {
 	if m.This {
 		radius *= 1.5
 	}
-	p.Spots = append(p.Spots, spot{X: x, Y: y, R: radius, Class: class, Title: Safe(clip(title, maxValue)), N: m.N, count: 1})
+	p.Spots = append(p.Spots, spot{X: x, Y: y, R: radius, Class: class, Title: Safe(clip(title, maxValue)), N: m.N, action: m.Action, count: 1})
 }
 
 // finish tells of spots that stand for several moments.
@@ -146,7 +150,7 @@ func finish(lane []spot) {
 }
 
 // label writes the action beside the spots of the lane that have room for it.
-func (p *picture) label(list []moment, begin int) {
+func (p *picture) label(begin int) {
 	lane := p.Spots[begin:]
 	slices.SortStableFunc(lane, func(a, b spot) int { return int(a.X*10) - int(b.X*10) })
 	for i := range lane {
@@ -158,12 +162,15 @@ func (p *picture) label(list []moment, begin int) {
 		if s.X < p.Alert.X { // no text over the alert's line
 			end = min(end, p.Alert.X)
 		}
-		_, action, found := strings.Cut(list[s.N-1].Action, ":")
+		_, label, found := strings.Cut(s.action, ":")
 		if !found {
-			action = list[s.N-1].Action
+			label = s.action
 		}
-		label := cut(Safe(clip(action, maxName)), maxLabel)
-		if s.count > 1 {
+		label = cut(Safe(clip(label, maxName)), maxLabel)
+		switch {
+		case s.mixed:
+			label += " and " + count(int64(s.count-1)) + " more"
+		case s.count > 1:
 			label += " ×" + count(int64(s.count))
 		}
 		if s.X+labelRoom+letter*float64(len([]rune(label))) <= end {

@@ -242,7 +242,7 @@ func omittedMoments(n int) string {
 	if n <= 0 {
 		return ""
 	}
-	return plural(int64(n), "more line") + " left out; no answer cites them."
+	return plural(int64(n), "more line") + " left out here."
 }
 
 // A hop is a link of the role chain in words, with the action that leads on from it.
