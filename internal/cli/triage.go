@@ -25,7 +25,8 @@ import (
 
 // TriageCmd holds the commands about investigations.
 type TriageCmd struct {
-	Run TriageRunCmd `cmd:"" default:"withargs" help:"Investigate an alert now."`
+	Run  TriageRunCmd  `cmd:"" default:"withargs" help:"Investigate an alert now."`
+	Diff TriageDiffCmd `cmd:"" help:"Show what changed between two versions of a report."`
 }
 
 // TriageRunCmd investigates an alert.
@@ -54,6 +55,7 @@ Examples:
   debut triage 3f2a91
   debut triage 3f2a91 --format html -o case.html
   debut triage 3f2a91 --version 1
+  debut triage diff 3f2a91
   debut triage --print-weights > weights.toml`
 }
 
@@ -277,6 +279,87 @@ func openDesk(env *Env, db store.DB, dir string, geoip []string, configure func(
 		return nil, nil, errors.Join(&ExitError{Code: ExitUsage, Err: err}, closeAll())
 	}
 	return desk.New(o), closeAll, nil
+}
+
+// TriageDiffCmd shows what changed between versions.
+type TriageDiffCmd struct {
+	serverFlags
+
+	ID     string `arg:"" name:"alert" help:"Id of the alert, or its beginning."`
+	From   int    `placeholder:"N" help:"The version to compare with; default the one before --to."`
+	To     int    `placeholder:"N" help:"The version that is compared; default the latest."`
+	Format string `enum:"text,json,markdown" default:"text" help:"text, json or markdown."`
+	Output string `short:"o" placeholder:"FILE" help:"Write to a file, which appears only when it is whole."`
+}
+
+// Help is shown below the flags.
+func (*TriageDiffCmd) Help() string {
+	return `Examples:
+  debut triage diff 3f2a91
+  debut triage diff 3f2a91 --from 1 --to 3`
+}
+
+// Run implements the command.
+func (c *TriageDiffCmd) Run(env *Env) error {
+	if c.From < 0 || c.To < 0 {
+		return usagef("--from and --to are versions, from 1 on")
+	}
+	cl, err := c.connect(env, false)
+	if err != nil {
+		return err
+	}
+	old, now, err := c.pair(cl)
+	if err = cmp.Or(err, cl.close()); err != nil {
+		return err
+	}
+	out, err := openOutput(env, c.Output)
+	if err != nil {
+		return err
+	}
+	defer out.abandon()
+	var b bytes.Buffer
+	d, err := report.DiffTriage(old, now)
+	if err != nil {
+		return fmt.Errorf("compare the reports: %w", err)
+	}
+	switch c.Format {
+	case "json":
+		err = report.TriageDiffJSON(&b, d)
+	case "markdown":
+		err = report.TriageDiffMarkdown(&b, d)
+	default:
+		o := tableOptions(env)
+		if out.file != nil {
+			o = report.Options{}
+		}
+		err = report.TriageDiffText(&b, d, o)
+	}
+	if err == nil {
+		_, err = out.Write(b.Bytes())
+	}
+	if err != nil {
+		return fmt.Errorf("write the difference: %w", err)
+	}
+	return out.commit()
+}
+
+// pair reads the two reports.
+func (c *TriageDiffCmd) pair(cl *client) (old, now *triage.Report, err error) {
+	path := "/alerts/" + url.PathEscape(c.ID) + "/triage"
+	if now, err = readReport(cl, path, c.To); err != nil {
+		return nil, nil, err
+	}
+	from := c.From
+	if from == 0 {
+		if from = now.Version - 1; from == 0 {
+			return nil, nil, &ExitError{
+				Code: ExitUsage, Err: fmt.Errorf("there is one version of the report of alert %s: nothing to compare it with", safeText(c.ID)),
+				Hint: "'debut triage " + safeText(c.ID) + "' investigates again, and keeps a report that says something new",
+			}
+		}
+	}
+	old, err = readReport(cl, path, from)
+	return old, now, err
 }
 
 // verdictWords writes a verdict for people.
