@@ -294,24 +294,28 @@ func later(a, b time.Time) time.Time {
 }
 
 // same reports whether two reports say the same, but for the time that they are for.
+// Sentences, queries and unknowns name that time as long as the case window is open: what
+// counts are the facts, what they are worth and the events that they rest on.
 func same(a, b *triage.Report) bool {
-	x, errX := timeless(a)
-	y, errY := timeless(b)
+	x, errX := facts(a)
+	y, errY := facts(b)
 	return errX == nil && errY == nil && x == y
 }
 
-func timeless(r *triage.Report) (string, error) {
+func facts(r *triage.Report) (string, error) {
 	c := *r
-	c.AsOf, c.Version, c.Versions = time.Time{}, 0, nil
+	c.AsOf, c.Version, c.Versions, c.Summary, c.Unknowns, c.NextQuestions = time.Time{}, 0, nil, "", nil, nil
+	c.Sum = nil // made of the findings
 	c.Steps = make([]triage.Answer, len(r.Steps))
 	for i := range r.Steps {
-		c.Steps[i] = r.Steps[i]
-		queries := make([]triage.Query, len(r.Steps[i].Queries))
-		for k, q := range r.Steps[i].Queries {
-			q.Window.To = time.Time{} // no later than the report
-			queries[k] = q
+		s := &r.Steps[i]
+		c.Steps[i] = triage.Answer{
+			ID: s.ID, Status: s.Status, Points: s.Points, Evidence: s.Evidence,
+			Findings: slices.Clone(s.Findings), Unknowns: make([]triage.Unknown, len(s.Unknowns)), // how many
 		}
-		c.Steps[i].Queries = queries
+		for k := range c.Steps[i].Findings {
+			c.Steps[i].Findings[k].Text = ""
+		}
 	}
 	c.Live = slices.Clone(r.Live)
 	for i := range c.Live {
