@@ -8,6 +8,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/debutsec/debut/internal/daemon"
+	"github.com/debutsec/debut/internal/desk"
 )
 
 // ConfigCmd is about the configuration of the daemon.
@@ -35,6 +36,10 @@ func (c *ConfigCheckCmd) Run(env *Env) error {
 		return err
 	}
 	if _, err := daemon.Channels(cfg, env.Getenv); err != nil {
+		return &ExitError{Code: ExitUsage, Err: err}
+	}
+	var triage desk.Options
+	if err := triage.Configure(&cfg.Triage, env.Getenv); err != nil {
 		return &ExitError{Code: ExitUsage, Err: err}
 	}
 	name := cfg.File()
