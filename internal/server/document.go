@@ -65,7 +65,13 @@ func about(a *store.Alert) []member {
 
 // appendDocument appends the stored document of an alert with its workflow.
 func appendDocument(b []byte, a *store.Alert, d *store.AlertDocument) ([]byte, error) {
-	members := append(workflow(a), member{"debut", []member{{"alert", about(a)}}})
+	own := []member{{"alert", about(a)}}
+	if t := &a.Triage; t.Version > 0 {
+		own = append(own, member{"triage", []member{
+			{"version", t.Version}, {"verdict", t.Verdict}, {"score", t.Score}, {"confidence", t.Confidence}, {"summary", t.Summary},
+		}})
+	}
+	members := append(workflow(a), member{"debut", own})
 	out, err := merge(d.Document, members)
 	if err != nil {
 		return nil, err
