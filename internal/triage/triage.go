@@ -11,6 +11,7 @@ import (
 func Steps() []*Step {
 	return []*Step{
 		dataQuality(),
+		targetInstances(),
 		document(),
 		identity(),
 		pattern(),
