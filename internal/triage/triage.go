@@ -19,6 +19,7 @@ func Steps() []*Step {
 		timing(),
 		userAgent(),
 		sourceNetwork(),
+		recurrence(),
 		systemsManager(),
 		objects(),
 		identities(),
