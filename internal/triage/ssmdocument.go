@@ -221,17 +221,20 @@ func isHidden(s string) bool {
 
 // tellingWord returns the word of a custom document's name that says what it does.
 func tellingWord(name string) string {
-	var words []string
-	start, last := 0, rune(0)
-	for i, r := range name + "-" {
-		if !unicode.IsLetter(r) && !unicode.IsDigit(r) || unicode.IsUpper(r) && unicode.IsLower(last) {
-			words = append(words, strings.ToLower(name[start:min(i, len(name))]))
-			if start = i; !unicode.IsLetter(r) && !unicode.IsDigit(r) {
-				start = min(i+len(string(r)), len(name))
-			}
+	// A word ends before what is no letter or digit, and before a capital after a small
+	// letter.
+	var split strings.Builder
+	last := rune(0)
+	for _, r := range name {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+			r = ' '
+		} else if unicode.IsUpper(r) && unicode.IsLower(last) {
+			split.WriteByte(' ')
 		}
+		split.WriteRune(r)
 		last = r
 	}
+	words := strings.Fields(strings.ToLower(split.String()))
 	for _, w := range words {
 		for _, t := range knownDocuments().Telling {
 			if w == t || len(t) > 3 && strings.HasPrefix(w, t) {
