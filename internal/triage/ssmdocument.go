@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 
 	"github.com/pelletier/go-toml/v2"
@@ -234,8 +235,8 @@ func tellingWord(name string) string {
 		split.WriteRune(r)
 		last = r
 	}
-	words := strings.Fields(strings.ToLower(split.String()))
-	for _, w := range words {
+	words := strings.FieldsSeq(strings.ToLower(split.String()))
+	for w := range words {
 		for _, t := range knownDocuments().Telling {
 			if w == t || len(t) > 3 && strings.HasPrefix(w, t) {
 				return w
@@ -243,6 +244,22 @@ func tellingWord(name string) string {
 		}
 	}
 	return ""
+}
+
+// since is when the store is to be read from for the actions of a service, named as
+// habits name them: before the first of them that the sums by hour know, there are none.
+// It spares a search of weeks for what nobody did.
+func (c *Case) since(h *Habits, actions ...string) time.Time {
+	if !c.Baseline.Complete {
+		return c.Base.From
+	}
+	from := c.Base.To
+	for _, name := range actions {
+		if seen := h.Actions[name]; seen != nil {
+			from = earlier(from, seen.First)
+		}
+	}
+	return later(from, c.Base.From)
 }
 
 // shown is a text from a log, short enough for a sentence.
@@ -268,7 +285,8 @@ func (a *Asking) ourBucket(c *Case, name string) (ours, known bool) {
 		return true, true
 	}
 	made := a.Events(all(is("event.provider", "s3.amazonaws.com"), is("event.action", "CreateBucket"),
-		is("aws.cloudtrail.flattened.request_parameters.bucketName", name)), Span{c.Base.From, c.Window.To}, 10)
+		is("aws.cloudtrail.flattened.request_parameters.bucketName", name)), Span{c.since(&c.Baseline.Org, "s3.amazonaws.com/CreateBucket"), c.Window.To}, 10)
+	a.Uses(c.Baseline.Query)
 	for _, e := range made {
 		if e.Error == "" && c.Ours(e.Owner) {
 			a.Cite(e)

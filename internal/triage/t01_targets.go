@@ -232,7 +232,8 @@ type history struct {
 // named, or, where tags choose, all of them.
 func (a *Asking) instanceHistory(c *Case, t chosen) *history {
 	h := &history{map[string]map[string]string{}, map[string]*Event{}, map[string]*Event{}, map[string]string{}, map[string]bool{}}
-	window := Span{c.Base.From, c.Event.Time.Add(time.Nanosecond)}
+	window := Span{c.since(&c.Baseline.Org, "ec2.amazonaws.com/RunInstances", "ec2.amazonaws.com/CreateTags", "ec2.amazonaws.com/DeleteTags",
+		"ssm.amazonaws.com/AddTagsToResource", "ssm.amazonaws.com/RemoveTagsFromResource"), c.Event.Time.Add(time.Nanosecond)}
 	const request, response = "aws.cloudtrail.flattened.request_parameters.", "aws.cloudtrail.flattened.response_elements."
 	which := ""
 	if len(t.tags) == 0 {
@@ -452,7 +453,8 @@ func (a *Asking) findTouched(c *Case, h *history, ids []string) {
 	const request, response = "aws.cloudtrail.flattened.request_parameters.", "aws.cloudtrail.flattened.response_elements."
 	list := a.Events(all(is("debut.principal", c.Event.Principal), anyOf(old,
 		request+"instanceIds", request+"instanceId", request+"target", request+"targets.values", request+"instancesSet.items.instanceId",
-		request+"resourcesSet.items.resourceId", response+"command.instanceIds", response+"instancesSet.items.instanceId")), c.Base, maxTouches)
+		request+"resourcesSet.items.resourceId", response+"command.instanceIds", response+"instancesSet.items.instanceId")), c.active(), maxTouches)
+	a.Uses(c.Baseline.Query)
 	touched := map[string]*Event{}
 	for _, e := range list {
 		for _, id := range slices.Concat(e.Instances(), e.Request("resourcesSet.items.resourceId")) {
@@ -476,6 +478,18 @@ func (a *Asking) findTouched(c *Case, h *history, ids []string) {
 		which = "it"
 	}
 	a.Say([]*Event{last}, "The principal had touched %s in the %s before the case window, last with %s at %s.", which, c.baseSpan(), last.Action, stamp(last.Time))
+}
+
+// active is the part of the baseline in which the principal did anything.
+func (c *Case) active() Span {
+	switch own := &c.Baseline.Own; {
+	case !c.Baseline.Complete:
+		return c.Base
+	case own.Events == 0:
+		return Span{c.Base.To, c.Base.To}
+	default:
+		return Span{later(own.First, c.Base.From), earlier(own.Last.Add(time.Nanosecond), c.Base.To)}
+	}
 }
 
 func launches(h *history, ids []string) (list []*Event) {

@@ -177,10 +177,12 @@ const maxDocumentEvents = 500
 
 // documentChanges returns what was done to the document in the account before the event.
 func (a *Asking) documentChanges(c *Case, d *ssmDocument) []*Event {
-	const request = "aws.cloudtrail.flattened.request_parameters."
+	const request, ssm = "aws.cloudtrail.flattened.request_parameters.", "ssm.amazonaws.com/"
+	from := c.since(&c.Baseline.Org, ssm+"CreateDocument", ssm+"UpdateDocument", ssm+"UpdateDocumentDefaultVersion", ssm+"ModifyDocumentPermission", ssm+"DeleteDocument")
+	a.Uses(c.Baseline.Query)
 	list := a.Events(all(is("event.provider", "ssm.amazonaws.com"),
 		is("event.action", "CreateDocument", "UpdateDocument", "UpdateDocumentDefaultVersion", "ModifyDocumentPermission", "DeleteDocument"),
-		is(request+"name", d.Short, d.Name)), Span{c.Base.From, c.Event.Time.Add(time.Nanosecond)}, maxDocumentEvents)
+		is(request+"name", d.Short, d.Name)), Span{from, c.Event.Time.Add(time.Nanosecond)}, maxDocumentEvents)
 	return keep(list, func(e *Event) bool {
 		return e.Error == "" && e.Owner == c.Event.Owner && e.Region == c.Event.Region && compareEvents(e, c.Event) < 0
 	})
@@ -271,7 +273,8 @@ func (a *Asking) sayUse(c *Case, d *ssmDocument) {
 		return
 	}
 	const field = "aws.cloudtrail.flattened.request_parameters.documentName"
-	uses := a.Events(all(is("event.provider", "ssm.amazonaws.com"), is("event.action", "SendCommand"), is(field, d.Name, d.Short)), c.Base, maxUses)
+	uses := a.Events(all(is("event.provider", "ssm.amazonaws.com"), is("event.action", "SendCommand"), is(field, d.Name, d.Short)),
+		Span{c.since(&c.Baseline.Org, "ssm.amazonaws.com/SendCommand"), c.Base.To}, maxUses)
 	uses = keep(uses, func(e *Event) bool { return e.Error == "" })
 	own, who := 0, []string{}
 	for _, e := range uses {
