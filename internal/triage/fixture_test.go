@@ -53,7 +53,8 @@ type fixtureSettings struct {
 		Name, From, To  string
 		Accounts, Marks []string
 	}
-	Rota []struct{ Who, From, To string }
+	Rota    []struct{ Who, From, To string }
+	Changes []struct{ ID, Who, From, To string }
 }
 
 // alertTime is when the alert's event happens in every fixture: a Wednesday.
@@ -283,6 +284,9 @@ func (f *fixture) settings(t testing.TB) Settings {
 	}
 	for _, x := range s.Exercises {
 		out.Exercises = append(out.Exercises, Exercise{x.Name, x.Accounts, x.Marks, span(x.From, x.To)})
+	}
+	for _, x := range s.Changes {
+		out.Changes = append(out.Changes, Change{x.ID, x.Who, span(x.From, x.To)})
 	}
 	for _, x := range s.Rota {
 		out.Rota = append(out.Rota, Duty{x.Who, span(x.From, x.To)})

@@ -82,6 +82,7 @@ type Settings struct {
 	Rota             []Duty
 	Subjects         []string // OIDC subjects that deploy, with wildcards
 	Scripts          []string // SHA-256, hex, of approved command texts
+	Changes          []Change // that were approved
 	Agents           []string // document names of known agents (Inspector, Quick Setup), with wildcards
 }
 
@@ -96,6 +97,13 @@ type Exercise struct {
 	Name     string
 	Accounts []string
 	Marks    []string // texts of agents or session names that belong to it
+	Span
+}
+
+// A Change was approved where changes are kept.
+type Change struct {
+	ID  string // as the comment of a command names it, such as "CHG-1234"
+	Who string // stable principal or account; empty: anybody
 	Span
 }
 

@@ -27,6 +27,7 @@ func Steps() []*Step {
 		tampering(),
 		outcome(),
 		targets(),
+		claims(),
 	}
 }
 
