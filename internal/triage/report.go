@@ -213,7 +213,7 @@ type Action struct {
 // itself.
 type Exception struct {
 	Query    string    `json:"query"` // KQL that the exception hides
-	Keys     []string  `json:"keys"`
+	Keys     []string  `json:"keys"`  // the same as conditions of debut exceptions: "FIELD is VALUE"
 	Reason   string    `json:"reason"`
 	Expires  time.Time `json:"expires"`
 	Evidence []string  `json:"evidence"` // event ids

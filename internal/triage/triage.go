@@ -62,6 +62,7 @@ func Run(ctx context.Context, in Input) (*Report, error) {
 	}
 	c.judge(r)
 	r.Chain, r.Claims = c.Chain, c.Claims
+	c.except(ctx, r)
 	c.unknowns(r)
 	c.timeline(r, evidence)
 	c.entities(r, evidence)
