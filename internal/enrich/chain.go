@@ -67,6 +67,9 @@ type ChainLimits struct {
 // returns too much, do not matter. The first hop is the call itself.
 func Chain(from *Call, limits ChainLimits, find func(Wanted) []*Call) []Hop {
 	hops := []Hop{{Call: from}}
+	if from.SwitchedFrom != "" {
+		hops = append(hops, Hop{Call: switcher(from)})
+	}
 	for {
 		h := &hops[len(hops)-1]
 		over, why := ends(h.Call)
@@ -125,12 +128,19 @@ func ends(c *Call) (over bool, broken string) {
 	return c.Credential == "", ""
 }
 
+const consoleLogin = "ConsoleLogin"
+
 // oldestSession is an age that no session reaches: a creation date beyond it, as one that
 // is missing, tells nothing. Sessions last 36 hours at most.
 const oldestSession = 30 * 24 * time.Hour
 
 // opened finds the call that began the session of c.
 func (l ChainLimits) opened(c *Call, find func(Wanted) []*Call) (hop Hop, broken string) {
+	if c.Action == consoleLogin && c.Created.IsZero() { // it begins the session
+		login := *c
+		login.Created = c.Time
+		c = &login
+	}
 	w := Wanted{From: c.Created.Add(-l.Within), To: c.Created.Add(l.Within)}
 	if age := c.Time.Sub(c.Created); age < -l.Within || age > oldestSession {
 		w = Wanted{From: c.Time.Add(-l.Oldest), To: c.Time.Add(time.Second)}
@@ -201,10 +211,12 @@ func opens(o, c *Call) bool {
 	switch {
 	case o.Action == "SwitchRole":
 		return o.Session == c.Session && o.SwitchedFrom != ""
-	case o.Action == "ConsoleLogin":
+	case o.Action == consoleLogin:
 		return o.Session == c.Session && (c.Type == "IAMUser" || c.Type == "Root")
 	case o.IssuedTo != c.Session:
 		return false
+	case c.Action == consoleLogin: // the credentials came first, the browser's redirection after
+		return !o.Time.After(c.Time)
 	}
 	return o.Time.Sub(c.Created).Abs() <= second
 }

@@ -145,6 +145,16 @@ func TestChain(t *testing.T) {
 			[]*enrich.Call{&again},
 			"role/A <- arn:aws:iam::444455556666:role/Base [the switch of roles in the console does not tell which session it came from]",
 		},
+		{"the switch itself", switched, []*enrich.Call{account}, "role/A <- arn:aws:iam::444455556666:user/ann"},
+		{
+			"a login by SAML itself",
+			&enrich.Call{ID: "l", Time: at(0), Action: "ConsoleLogin", Type: "AssumedRole", Principal: "role/A", Session: "AROAA:s"},
+			[]*enrich.Call{
+				{ID: "a", Time: at(-1), Action: "AssumeRoleWithSAML", Type: "SAMLUser", Principal: "idp/ann", Issued: "ASIA1", IssuedTo: "AROAA:s"},
+				{ID: "b", Time: at(1), Action: "AssumeRoleWithSAML", Type: "SAMLUser", Principal: "idp/bob", Issued: "ASIA2", IssuedTo: "AROAA:s"},
+			},
+			"role/A <- idp/ann",
+		},
 		{
 			"a user's session in the console",
 			&enrich.Call{ID: "e", Time: at(9), Type: "IAMUser", Principal: "user/ann", Session: "AIDAann", Credential: "ASIA1", Created: at(0)},
