@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/debutsec/debut/cloudtrail"
 )
@@ -61,6 +62,30 @@ func (c *Case) place(addr netip.Addr) (p cloudtrail.Place) {
 		return p
 	}
 	return c.Places.Address(addr)
+}
+
+// recentHours is how many of the latest hours in which the principal did what it did now
+// are read event by event; maxRecent is how many events.
+const (
+	recentHours = 20
+	maxRecent   = 1000
+)
+
+// recent returns when the principal did what it did now: the alert's event, those of the
+// case window, and those of the latest hours of the baseline.
+func (c *Case) recent(a *Asking) []*Event {
+	past := slices.SortedFunc(maps.Keys(c.Baseline.Own.Hours), time.Time.Compare)
+	if len(past) == 0 || c.Event.Principal == "" {
+		return nil
+	}
+	e := c.Event
+	return a.Events(all(is("debut.principal", e.Principal), is("event.provider", e.Provider), is("event.action", e.Action)),
+		Span{past[max(0, len(past)-recentHours)], e.Time.Add(1)}, maxRecent)
+}
+
+// doneBefore returns those of the baseline.
+func (c *Case) doneBefore(a *Asking) []*Event {
+	return keep(c.recent(a), func(o *Event) bool { return o.Time.Before(c.Base.To) })
 }
 
 // maxPlaces is how many networks of a principal are looked up. One that has more is at

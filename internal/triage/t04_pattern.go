@@ -77,6 +77,9 @@ func findReturn(c *Case, a *Asking) {
 		a.Say(this, "The principal was active on %s %s and called %s %s on %d of them, last %s ago.", amount(own.Days, "day"), c.past(),
 			callOf(e), amount(int(seen.Count), "time"), len(days), lasting(e.Time.Sub(seen.Last)))
 	}
+	if seen != nil {
+		sayNamed(c, a)
+	}
 	if n := len(c.sameAction(c.Before(c.Own()))); n > 0 {
 		a.Say(this, "In the case window it called %s %s before this.", callOf(e), amount(n, "time"))
 	}
@@ -88,11 +91,25 @@ func findReturn(c *Case, a *Asking) {
 		return
 	}
 	// Sums do not tell what was denied.
-	hour := seen.Last.Truncate(time.Hour)
-	done := keep(a.Events(all(is("debut.principal", e.Principal), is("event.provider", e.Provider), is("event.action", e.Action)),
-		Span{hour, hour.Add(time.Hour)}, 100), func(o *Event) bool { return o.Error == "" })
+	done := keep(c.doneBefore(a), func(o *Event) bool { return o.Error == "" })
 	if len(done) > 0 {
 		a.Find("returns", done[len(done)-1:], "the principal did this before: it returns after %s", lasting(since))
+	}
+}
+
+// sayNamed says which of the earlier calls came from sessions of this name: people share
+// a role, and a session is mostly named for the one. The name is the caller's choice, so
+// it is worth nothing.
+func sayNamed(c *Case, a *Asking) {
+	e := c.Event
+	if e.Type != "AssumedRole" || e.Session() == "" {
+		return
+	}
+	list := c.doneBefore(a)
+	named := keep(list, func(o *Event) bool { return o.UserID == e.UserID })
+	if len(list) > 0 {
+		a.Say(append(named[max(0, len(named)-1):], e), "Of its latest such calls before, %d of %d came from sessions of the name %s.", len(named), len(list),
+			cutRunes(e.Session(), maxAttribute))
 	}
 }
 

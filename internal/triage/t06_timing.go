@@ -131,20 +131,16 @@ func atWork(t time.Time, from, to int) bool {
 	return h >= from && h < to && weekday(t) < 5
 }
 
-// maxRuns is how many hours of the past a cadence is taken from.
-const maxRuns = 20
-
 // findCadence looks whether the principal does this regularly, and whether this time is
 // one of them. What is regular only in the case window is no habit.
 func findCadence(c *Case, a *Asking) bool {
 	e, w := c.Event, c.Weights
 	least := int(w.Number("cadence_events"))
 	past := slices.SortedFunc(maps.Keys(c.Baseline.Own.Hours), time.Time.Compare)
-	if len(past) < least || e.Principal == "" || !maybeRegular(past, least) {
+	if len(past) < least || !maybeRegular(past, least) {
 		return false
 	}
-	past = past[max(0, len(past)-max(maxRuns, least)):]
-	list := a.Events(all(is("debut.principal", e.Principal), is("event.provider", e.Provider), is("event.action", e.Action)), Span{past[0], e.Time.Add(1)}, 1000)
+	list := c.recent(a)
 	if c.SendCommand() {
 		list = keep(list, func(o *Event) bool { return slices.Equal(o.Request("documentName"), e.Request("documentName")) })
 	}
@@ -198,7 +194,7 @@ func maybeRegular(past []time.Time, least int) bool {
 	if len(starts) < least {
 		return false
 	}
-	starts = starts[max(0, len(starts)-maxRuns):]
+	starts = starts[max(0, len(starts)-recentHours):]
 	const rough = 0.5 // full hours only
 	if _, variation := spacing(starts); variation <= rough {
 		return true
