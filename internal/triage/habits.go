@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/debutsec/debut/cloudtrail"
+	"github.com/debutsec/debut/internal/enrich"
 )
 
 // network is the network of an event's address as the baseline has it: a /24 or /48,
@@ -112,8 +113,14 @@ func (c *Case) properties() (list []property) {
 	if !global(e.Service()) {
 		add("region", e.Region, own.Regions[e.Region] != nil)
 	}
-	agent := agentName(e)
-	add("agent", agent, own.Agents[agent] != nil)
+	kind := enrich.AgentClass(e.Agent)
+	switch class := clientOf(&kind); class {
+	case enrich.ClientOther, enrich.ClientNone:
+		agent := agentName(e)
+		add("agent", agent, own.Agents[agent] != nil)
+	default:
+		add("kind of client", class, c.used(class) > 0)
+	}
 	here := c.place(e.IP)
 	if len(own.Networks) > maxPlaces {
 		here = cloudtrail.Place{}

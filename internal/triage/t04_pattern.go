@@ -86,13 +86,14 @@ func findReturn(c *Case, a *Asking) {
 	if seen == nil {
 		return
 	}
-	since := e.Time.Sub(seen.Last)
-	if since < max(c.Weights.Duration("returns_after"), c.Alert.History) {
-		return
-	}
 	// Sums do not tell what was denied.
-	done := keep(c.doneBefore(a), func(o *Event) bool { return o.Error == "" })
-	if len(done) > 0 {
+	list := c.doneBefore(a)
+	if denied := keep(list, (*Event).Denied); len(denied) > 0 {
+		a.Say(denied[len(denied)-1:], "Of its latest such calls before, %d of %d were denied.", len(denied), len(list))
+	}
+	since := e.Time.Sub(seen.Last)
+	done := keep(list, func(o *Event) bool { return o.Error == "" })
+	if len(done) > 0 && since >= max(c.Weights.Duration("returns_after"), c.Alert.History) {
 		a.Find("returns", done[len(done)-1:], "the principal did this before: it returns after %s", lasting(since))
 	}
 }
