@@ -70,7 +70,7 @@ func (f *serverFlags) connectOr(env *Env, writes, create bool) (*client, error) 
 
 // An opener opens more of a data folder for a server in this process, and returns how
 // to close it.
-type opener func(db store.DB, dir string, o *server.Options) (close func() error, err error)
+type opener func(db store.DB, dir string, o *server.Options) (closeIt func() error, err error)
 
 // connectWith is connectOr; if the store is opened here, more opens what else is needed.
 func (f *serverFlags) connectWith(env *Env, writes, create bool, more opener) (*client, error) {

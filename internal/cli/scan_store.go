@@ -80,7 +80,7 @@ func newScanStore(env *Env, keep string, rules *ruleSet, enricher *enrich.Enrich
 	if s.db, err = sqlite.Open(env.Context, s.dir, sqlite.Options{Program: "debut " + version}); err != nil {
 		return nil, fmt.Errorf("make the store: %w", err)
 	}
-	if s.events, err = events.Open(events.Options{ //nolint:contextcheck // it opens a store; there is nothing to wait for
+	if s.events, err = events.Open(events.Options{
 		Dir: s.dir, DB: s.db, Catalogue: rules.catalogue, Enricher: enricher, Now: env.Now,
 		Log: slog.New(slog.NewTextHandler(env.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}); err != nil {
@@ -248,7 +248,7 @@ func (s *scanStore) alerts(ctx context.Context, result *pipeline.Result, now tim
 		return nil
 	}
 	zone := newZone(s.catalogue)
-	for f, err := range result.Found() {
+	for f, err := range result.Found() { //nolint:contextcheck // temporary files; ctx is asked at every commit
 		if err != nil {
 			return fmt.Errorf("read the findings: %w", err)
 		}

@@ -144,7 +144,7 @@ func (c *ScanCmd) writePages(scan *report.Scan) error {
 	if c.TriageDir == "" {
 		return nil
 	}
-	if err := os.MkdirAll(c.TriageDir, 0o755); err != nil { // reports are made to be read
+	if err := os.MkdirAll(c.TriageDir, 0o755); err != nil { //nolint:gosec // reports are made to be read
 		return &ExitError{Code: ExitUsage, Err: fmt.Errorf("--triage-dir: %w", err)}
 	}
 	put := func(name string, render func(*bytes.Buffer) error) error {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -104,12 +105,12 @@ func triageCells(r *triage.Report) []string {
 // spreadsheet would take for a formula begins with an apostrophe.
 func CSV(w io.Writer, s *Scan) error {
 	out := csv.NewWriter(w)
-	row := make([]string, len(columns))
+	row := make([]string, len(columns), len(columns)+len(triageColumns))
 	for i, c := range columns {
 		row[i] = c.name
 	}
 	if s.Triage != nil {
-		row = append(row, triageColumns...)
+		row = slices.Concat(row, triageColumns)
 	}
 	if err := out.Write(row); err != nil {
 		return err
