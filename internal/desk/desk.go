@@ -197,9 +197,28 @@ func versionOf(r *store.Report) triage.Version {
 	return triage.Version{Version: r.Version, AsOf: r.AsOf, Trigger: r.Trigger, Verdict: r.Verdict, Score: r.Score, Confidence: r.Confidence}
 }
 
-// keep stores what an investigation came to, and when the next one is due.
+// keep stores what an investigation came to, and when the next one is due. What takes
+// time is done before the transaction: while it runs nothing else is committed.
 func (d *Desk) keep(ctx context.Context, res *Result, r *Request) error {
 	report, now := res.Report, d.o.Now().UTC()
+	var kept *store.Report
+	var others []string
+	if res.Kept {
+		text, err := json.Marshal(report, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+		if err != nil {
+			return fmt.Errorf("encode the report: %w", err)
+		}
+		kept = &store.Report{
+			Version: report.Version, AsOf: report.AsOf, Created: now, By: r.By, Trigger: r.Trigger,
+			Verdict: report.Verdict, Score: report.Score, Confidence: report.Confidence, Report: text,
+		}
+	}
+	if res.Alert.Triage.Version == 0 {
+		var err error
+		if others, err = d.companions(ctx, res.Alert); err != nil {
+			return err
+		}
+	}
 	return d.o.DB.Update(ctx, func(tx store.Tx) error {
 		a, err := store.GetAlert(tx, res.Alert.Handle)
 		if err != nil {
@@ -208,16 +227,8 @@ func (d *Desk) keep(ctx context.Context, res *Result, r *Request) error {
 		if a == nil {
 			return fmt.Errorf("alert %s: %w", res.Alert.Handle, store.ErrNotFound)
 		}
-		first := a.Triage.Version == 0
-		if res.Kept {
-			text, err := json.Marshal(report, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
-			if err != nil {
-				return fmt.Errorf("encode the report: %w", err)
-			}
-			if err := store.PutReport(tx, a.Handle, &store.Report{
-				Version: report.Version, AsOf: report.AsOf, Created: now, By: r.By, Trigger: r.Trigger,
-				Verdict: report.Verdict, Score: report.Score, Confidence: report.Confidence, Report: text,
-			}); err != nil {
+		if kept != nil {
+			if err := store.PutReport(tx, a.Handle, kept); err != nil {
 				return err
 			}
 			t := &a.Triage
@@ -230,11 +241,31 @@ func (d *Desk) keep(ctx context.Context, res *Result, r *Request) error {
 			return err
 		}
 		res.Alert = a
-		if first {
-			return d.companions(tx, a, now)
-		}
-		return nil
+		return wake(tx, others, func(t *store.Triage) {
+			t.Wants(later(now, t.Done.Add(store.TriagePause)), store.TriageNewEvents)
+		})
 	})
+}
+
+// wake makes alerts due.
+func wake(tx store.Tx, handles []string, wants func(*store.Triage)) error {
+	for _, handle := range handles {
+		a, err := store.GetAlert(tx, handle)
+		if err != nil {
+			return err
+		}
+		if a == nil || a.Withdrawn {
+			continue
+		}
+		before := a.Triage.Due
+		if wants(&a.Triage); a.Triage.Due.Equal(before) {
+			continue
+		}
+		if err := store.PutAlert(tx, a); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // next says when the alert is due again: soon if it stands for other events than when it
@@ -254,36 +285,29 @@ func (d *Desk) next(a, read *store.Alert, now time.Time) {
 // maxCompanions is how many alerts a new one makes due.
 const maxCompanions = 50
 
-// companions makes the alerts of the same principal due in whose case window a new one
-// falls: its event may be what a report lacks.
-func (d *Desk) companions(tx store.Tx, a *store.Alert, now time.Time) error {
+// companions returns the alerts of the same principal in whose case window a new one
+// falls: its event may be what their reports lack.
+func (d *Desk) companions(ctx context.Context, a *store.Alert) (list []string, err error) {
 	if a.Principal == "" {
-		return nil
+		return nil, nil
 	}
 	before, after := d.o.Weights.Duration("case_after"), d.o.Weights.Duration("case_before")
-	var list []*store.Alert
-	for other, err := range store.AlertsBy(tx, store.Filter{
-		From: a.Time.Add(-before), To: a.Time.Add(after), Principal: a.Principal, Withheld: true, Blocks: true,
-	}) {
-		if err != nil {
-			return err
-		}
-		if other.Handle != a.Handle && other.Triage.Version > 0 {
-			if list = append(list, other); len(list) == maxCompanions {
-				break
-			}
-		}
-	}
-	for _, other := range list {
-		due := other.Triage.Due
-		other.Triage.Wants(later(now, other.Triage.Done.Add(store.TriagePause)), store.TriageNewEvents)
-		if !other.Triage.Due.Equal(due) {
-			if err := store.PutAlert(tx, other); err != nil {
+	err = d.o.DB.View(ctx, func(tx store.Tx) error {
+		for other, err := range store.AlertsBy(tx, store.Filter{
+			From: a.Time.Add(-before), To: a.Time.Add(after), Principal: a.Principal, Withheld: true, Blocks: true,
+		}) {
+			if err != nil {
 				return err
 			}
+			if other.Handle != a.Handle && other.Triage.Version > 0 {
+				if list = append(list, other.Handle); len(list) == maxCompanions {
+					break
+				}
+			}
 		}
-	}
-	return nil
+		return nil
+	})
+	return list, err
 }
 
 func later(a, b time.Time) time.Time {

@@ -113,26 +113,34 @@ func (d *Desk) failed(ctx context.Context, was *store.Alert, why error) error {
 // ColdAgain makes the alerts due whose history was not stored when they were
 // investigated: it has been read meanwhile.
 func (d *Desk) ColdAgain(ctx context.Context) error {
-	now := d.o.Now().UTC()
-	return d.o.DB.Update(ctx, func(tx store.Tx) error {
-		var list []*store.Alert
+	var list []string
+	err := d.o.DB.View(ctx, func(tx store.Tx) error {
 		for a, err := range store.AlertsBy(tx, store.Filter{Withheld: true, Blocks: true}) {
 			if err != nil {
 				return err
 			}
 			if a.Triage.Version > 0 && a.Triage.Cold {
-				list = append(list, a)
-			}
-		}
-		for _, a := range list {
-			a.Triage.Wants(now, store.TriageLater)
-			if err := store.PutAlert(tx, a); err != nil {
-				return err
+				list = append(list, a.Handle)
 			}
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	now := d.o.Now().UTC()
+	for part := range slices.Chunk(list, wakeAtOnce) {
+		if err := d.o.DB.Update(ctx, func(tx store.Tx) error {
+			return wake(tx, part, func(t *store.Triage) { t.Wants(now, store.TriageLater) })
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+// wakeAtOnce is how many alerts are made due in one transaction.
+const wakeAtOnce = 200
 
 // Stats is what a desk has done since it was made.
 type Stats struct {

@@ -111,6 +111,7 @@ func (a *applier) withdraw(p *pending, into, why string) {
 		return
 	}
 	p.Withdrawn, p.JoinedInto = true, into
+	p.Triage.Due, p.Triage.Why = time.Time{}, "" // there is nothing to investigate
 	p.Changed(a.now, "withdrawn: "+why)
 	p.changed = true
 	p.tell = "withdrawn"
