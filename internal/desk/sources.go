@@ -61,6 +61,15 @@ func (l ledger) Covered(ctx context.Context, account, region string, from, to ti
 	return out, err
 }
 
+// Accounts implements [triage.Coverage].
+func (l ledger) Accounts(ctx context.Context) (list []string, err error) {
+	err = l.db.View(ctx, func(tx store.Tx) error {
+		list, err = store.LedgerAccounts(tx)
+		return err
+	})
+	return list, err
+}
+
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {
 		return b

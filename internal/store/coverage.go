@@ -101,6 +101,18 @@ func CoverageOf(tx Tx, account, region string, from, to time.Time) ([]ZoneCovera
 	return out, nil
 }
 
+// LedgerAccounts returns the accounts whose records are in the ledger, in order: those
+// that records were delivered to, not those of their callers.
+func LedgerAccounts(tx Tx) (list []string, err error) {
+	zones, err := zonesOf(tx, "", "")
+	for i := range zones {
+		if n := len(list); n == 0 || list[n-1] != zones[i].Account {
+			list = append(list, zones[i].Account)
+		}
+	}
+	return list, err
+}
+
 // zonesOf finds the zones by jumping from each to the next: there are few of them and
 // many hours.
 func zonesOf(tx Tx, account, region string) ([]ZoneCoverage, error) {

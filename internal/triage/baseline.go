@@ -14,8 +14,6 @@ type Baseline struct {
 	// Own is the principal's, Org everybody's.
 	Own Habits
 	Org Habits
-	// Accounts are those whose events are stored.
-	Accounts map[string]bool
 	// Principals are the others that were active.
 	Principals map[string]*Peer
 	// Regions counts the events of the alert's account by region.
@@ -65,7 +63,7 @@ const (
 // newBaseline adds the sums of the baseline window up.
 func newBaseline(ctx context.Context, c *Case) (*Baseline, error) {
 	b := &Baseline{
-		Window: c.Base, Accounts: map[string]bool{}, Principals: map[string]*Peer{}, Regions: map[string]int64{},
+		Window: c.Base, Principals: map[string]*Peer{}, Regions: map[string]int64{},
 		Own: newHabits(), Org: newHabits(), Complete: true,
 	}
 	action := c.Event.Provider + "/" + c.Event.Action
@@ -76,9 +74,6 @@ func newBaseline(ctx context.Context, c *Case) (*Baseline, error) {
 		}
 		rows++
 		what := s.Provider + "/" + s.Action
-		if s.Account != "" {
-			b.Accounts[s.Account] = true
-		}
 		if s.Account == c.Event.Account {
 			b.Regions[s.Region] += s.Count
 		}

@@ -43,6 +43,7 @@ type Case struct {
 	Claims  []Claim // of step F
 
 	relatedQuery Query
+	accounts     []string // whose records are stored
 	reader       *reader
 	ties         map[string]string // by event id
 	asked        map[question]*asked
@@ -88,6 +89,9 @@ func open(ctx context.Context, in Input) (*Case, error) {
 		return nil, fmt.Errorf("read the coverage: %w", err)
 	}
 	c.Cold = c.Covered.Share < w.Number("cold_below")
+	if c.accounts, err = in.Coverage.Accounts(ctx); err != nil {
+		return nil, fmt.Errorf("read which accounts are stored: %w", err)
+	}
 	if c.Baseline, err = newBaseline(ctx, c); err != nil {
 		return nil, err
 	}
@@ -259,7 +263,7 @@ func (c *Case) query(ctx context.Context, text string, window Span, limit int) (
 // Ours reports whether an account belongs to the organisation: it is configured, or its
 // trail is stored.
 func (c *Case) Ours(account string) bool {
-	return account == c.Event.Owner || slices.Contains(c.Settings.Accounts, account) || c.Baseline.Accounts[account]
+	return account == c.Event.Owner || slices.Contains(c.Settings.Accounts, account) || slices.Contains(c.accounts, account)
 }
 
 // SendCommand reports whether the case is about a command of Systems Manager.

@@ -420,6 +420,14 @@ func (m *memory) Covered(_ context.Context, _, _ string, from, to time.Time) (Co
 	return c, nil
 }
 
+func (m *memory) Accounts(context.Context) (list []string, err error) {
+	for _, s := range m.all {
+		list = append(list, m.reader.event(s).Owner)
+	}
+	slices.Sort(list)
+	return slices.Compact(list), nil
+}
+
 // load reads a file of fixtures: name → fixture.
 func load(t testing.TB, path string) map[string]*fixture {
 	t.Helper()

@@ -41,6 +41,9 @@ type Sum struct {
 type Coverage interface {
 	// Covered returns the covered share of a window of an account and region, 0 to 1.
 	Covered(ctx context.Context, account, region string, from, to time.Time) (Covered, error)
+	// Accounts returns the accounts whose records are stored: those that they were
+	// delivered to, not those of the callers, who may be anybody's.
+	Accounts(ctx context.Context) ([]string, error)
 }
 
 // Covered is what is known of a window.
