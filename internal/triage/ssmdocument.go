@@ -159,7 +159,7 @@ type sent struct {
 	Values map[string][]string
 	// Live says that AWS told them, and not the log.
 	Live bool
-	// Hidden says that the log has something else in their place.
+	// Hidden says that something else stands in the place of them, or of some.
 	Hidden bool
 }
 
@@ -170,8 +170,10 @@ func (c *Case) parametersSent(e *Event) (s sent) {
 	for _, v := range []any{e.RequestTree("parameters"), command["parameters"]} {
 		values, hidden := parameterValues(v)
 		s.Hidden = s.Hidden || hidden
-		if len(values) > 0 {
+		if len(values) > 0 && s.Values == nil {
 			s.Values = values
+		}
+		if s.Values != nil && !s.Hidden {
 			return s
 		}
 	}

@@ -39,6 +39,11 @@ func runContent(c *Case, a *Asking) {
 			from = "AWS"
 		}
 		a.Say([]*Event{c.Event}, "The text of the command is known from %s (%s).", from, lengthOf(text))
+		if p.Hidden {
+			a.Unanswered()
+			a.Say([]*Event{c.Event}, "CloudTrail hides a part of it.")
+			a.Unknown("what the hidden part of the command does", "Ask AWS for the command's parameters, which it keeps for 30 days: debut triage --live.")
+		}
 	default:
 		a.sayHidden(c, d, p)
 	}
@@ -123,13 +128,14 @@ func (a *Asking) sayHidden(c *Case, d *ssmDocument, p sent) {
 }
 
 // approved reports whether the text is exactly one that the user has approved. It must
-// be the text that runs: a document of somebody's own may do something else.
+// be the text that runs, all of it: a document of somebody's own may do something else.
 func (c *Case) approved(d *ssmDocument, p sent) bool {
-	if d == nil || d.Class != docCode {
+	if d == nil || d.Class != docCode || p.Hidden {
 		return false
 	}
 	for name, v := range p.Values {
-		if name != "commands" && name != "executionTimeout" && name != "workingDirectory" && len(v) > 0 {
+		// Elsewhere, ./deploy.sh is another program.
+		if name != "commands" && name != "executionTimeout" && strings.Join(v, "") != "" {
 			return false
 		}
 	}
