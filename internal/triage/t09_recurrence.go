@@ -158,13 +158,7 @@ func (a *Asking) findBurst(c *Case, near []*Event) {
 	}
 	w := c.Weights
 	within := w.Duration("burst_in")
-	var best []*Event
-	for i := range near {
-		group := keep(near[i:], func(x *Event) bool { return x.Time.Sub(near[i].Time) <= within })
-		if len(group) > len(best) && slices.ContainsFunc(group, func(x *Event) bool { return x.ID == c.Event.ID }) {
-			best = group
-		}
-	}
+	best := densestAround(near, c.Event, within)
 	n := reachedBy(best)
 	if len(best) < int(w.Number("burst_commands")) || n < int(w.Number("burst_instances")) {
 		return
@@ -172,6 +166,21 @@ func (a *Asking) findBurst(c *Case, near []*Event) {
 	a.Say(best, "Within %s it sent %s to %s.", apartText(best[len(best)-1].Time.Sub(best[0].Time)), countOf(len(best), "command"), countOf(n, "instance"))
 	a.Find("burst", best, "%s to %s within %s, by a principal with none before", countOf(len(best), "command"), countOf(n, "instance"),
 		apartText(best[len(best)-1].Time.Sub(best[0].Time)))
+}
+
+// densestAround returns the most events of a list, which is in order of time, that lie
+// within a span and have one event among them; nil if the list does not have it.
+func densestAround(list []*Event, e *Event, within time.Duration) (best []*Event) {
+	at := slices.IndexFunc(list, func(x *Event) bool { return x.ID == e.ID })
+	for i, j := 0, 0; i <= at; i++ {
+		for j < len(list) && list[j].Time.Sub(list[i].Time) <= within {
+			j++
+		}
+		if at < j && j-i > len(best) {
+			best = list[i:j]
+		}
+	}
+	return best
 }
 
 // reachedBy is how many instances commands went to, at least.
@@ -200,13 +209,7 @@ func (a *Asking) findBeacon(c *Case, near []*Event) {
 			return slices.Contains(x.Instances(), host) && firstOf(x.Request("documentName")) == d.Name && c.textHash(x) == hash &&
 				x.Time.Sub(c.Event.Time).Abs() <= within
 		})
-		var best []*Event
-		for i := range list {
-			group := keep(list[i:], func(x *Event) bool { return x.Time.Sub(list[i].Time) <= within })
-			if len(group) > len(best) && slices.ContainsFunc(group, func(x *Event) bool { return x.ID == c.Event.ID }) {
-				best = group
-			}
-		}
+		best := densestAround(list, c.Event, within)
 		if len(best) < int(c.Weights.Number("beacon_commands")) {
 			continue
 		}
