@@ -269,14 +269,6 @@ func (c *Case) Ours(account string) bool {
 // SendCommand reports whether the case is about a command of Systems Manager.
 func (c *Case) SendCommand() bool { return c.Event.Is("ssm", "SendCommand") }
 
-// onlyCommands is what steps about a command say of other alerts.
-func onlyCommands(c *Case) string {
-	if c.SendCommand() {
-		return ""
-	}
-	return "the alert is not about a command of Systems Manager"
-}
-
 // shortPrincipal is the end of an ARN that people know a principal by.
 func shortPrincipal(p string) string {
 	if p == "" {
