@@ -41,6 +41,8 @@ type Case struct {
 	Related []*Event
 	Chain   []Link
 	Claims  []Claim // of step F
+	// provenTo is when the first of the proven claims ends; zero: none does.
+	provenTo time.Time
 
 	relatedQuery Query
 	accounts     []string // whose records are stored

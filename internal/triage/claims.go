@@ -49,6 +49,7 @@ func allClaims() []claim {
 type proof struct {
 	have, wanted, against []string
 	events                []*Event
+	to                    time.Time // when what it rests on ends; zero: it does not
 }
 
 func (p *proof) has(text string, events ...*Event) {
@@ -91,6 +92,9 @@ func runClaims(c *Case, a *Asking) {
 			out = append(out, cl.name)
 		case Proven:
 			proven = append(proven, cl.name)
+			if !p.to.IsZero() && (c.provenTo.IsZero() || p.to.Before(c.provenTo)) {
+				c.provenTo = p.to
+			}
 			a.Say(p.events, "%s is proven: %s.", capital(cl.name), have)
 			a.Find(cl.key, p.events, "%s: %s", cl.name, have)
 		case NotProven:
@@ -264,7 +268,7 @@ func approvedChange(c *Case, _ *Asking, p *proof) {
 		case e.Time.Before(ch.From) || !e.Time.Before(ch.To):
 			p.want("a change that is approved for this time: %s is for %s to %s", cutRunes(ch.ID, 40), stamp(ch.From), stamp(ch.To))
 		default:
-			p.wanted = nil
+			p.wanted, p.to = nil, ch.To
 			p.has(fmt.Sprintf("the comment names the change %s, which is approved from %s to %s", cutRunes(ch.ID, 40), stamp(ch.From), stamp(ch.To)), e)
 			return
 		}
@@ -330,6 +334,7 @@ func personOnCall(c *Case, _ *Asking, p *proof) {
 	}
 	switch {
 	case on != nil:
+		p.to = on.To
 		p.has(fmt.Sprintf("%s is on call from %s to %s", cutRunes(shortPrincipal(on.Who), 80), stamp(on.From), stamp(on.To)), e)
 	case named:
 		p.want("who opened the session: its name is that of somebody on call, but the caller chose it")
@@ -377,7 +382,7 @@ func exercise(c *Case, _ *Asking, p *proof) {
 		case !account && !isDetonation(x.Marks[shows]):
 			p.want("the account or the id of a detonation of the exercise %s: %s may be written by anybody", name, cutRunes(x.Marks[shows], 60))
 		default:
-			p.have, p.wanted, p.against = nil, nil, nil
+			p.have, p.wanted, p.against, p.to = nil, nil, nil, x.To
 			p.has(fmt.Sprintf("the exercise %s is from %s to %s", name, stamp(x.From), stamp(x.To)), e)
 			if account {
 				p.has("the account "+e.Account+" is on its list", e)

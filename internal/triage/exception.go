@@ -15,18 +15,26 @@ import (
 const maxReasons = 3
 
 // except proposes an exception for alerts like this one: if the verdict is likely
-// benign, or if there is nothing worse than a review and a harmless explanation is
-// proven. It is a proposal for a person, who adds it or does not.
+// benign, or if there is nothing worse than a review, a harmless explanation is proven
+// and the baseline is not cold. It ends with what the explanation rests on, such as an
+// exercise. It is a proposal for a person, who adds it or does not.
 func (c *Case) except(ctx context.Context, r *Report) {
 	proven := slices.ContainsFunc(c.Claims, func(cl Claim) bool { return cl.Status == Proven })
-	if r.Verdict != LikelyBenign && (r.Verdict != Review || !proven) {
+	if r.Verdict != LikelyBenign && (r.Verdict != Review || !proven || c.Cold) {
 		return
 	}
 	keys := c.exceptionKeys()
 	if keys == nil {
 		return
 	}
-	x := &Exception{Expires: c.AsOf.UTC().Add(time.Duration(c.Weights.Number("exception_days")) * 24 * time.Hour), Evidence: []string{c.Event.ID}}
+	expires := c.AsOf.Add(time.Duration(c.Weights.Number("exception_days")) * 24 * time.Hour)
+	if !c.provenTo.IsZero() {
+		expires = earlier(expires, c.provenTo)
+	}
+	if !expires.After(c.AsOf) {
+		return
+	}
+	x := &Exception{Expires: expires.UTC(), Evidence: []string{c.Event.ID}}
 	var clauses, reasons []string
 	for _, k := range keys {
 		clauses = append(clauses, is(k.field, k.value))
