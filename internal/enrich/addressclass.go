@@ -66,12 +66,14 @@ func Amazon(asn uint32, org string) bool {
 	case 16509, 14618, 8987, 7224, 39111, 62785, 9059, 19047, 17493, 10124:
 		return true
 	}
+	org = strings.ToLower(org)
 	return hasWord(org, "amazon") || hasWord(org, "aws")
 }
 
 // Hosting reports whether an operator of networks is known to rent out servers or VPNs.
 // It knows the large ones; who needs more brings lists of networks.
 func Hosting(org string) bool {
+	org = strings.ToLower(org)
 	for _, w := range [...]string{
 		"digitalocean", "hetzner", "ovh", "linode", "akamai connected cloud", "vultr", "choopa", "constant company", "leaseweb", "contabo", "scaleway", "online s.a.s",
 		"m247", "datacamp", "oracle", "alibaba", "tencent", "google cloud", "google-cloud", "microsoft", "mullvad", "nordvpn", "expressvpn",

@@ -50,8 +50,9 @@ func AgentClass(original string) AgentKind {
 	if s == "" || s == "-" {
 		return AgentKind{Class: ClientNone}
 	}
-	k := AgentKind{Class: ClientOther, OS: agentOS(s)}
-	k.Mark, k.Audit = agentMark(s)
+	lower := strings.ToLower(s)
+	k := AgentKind{Class: ClientOther, OS: agentOS(lower)}
+	k.Mark, k.Audit = agentMark(lower)
 	k.Tool, k.Version = agentTool(s)
 	k.ExecEnv, k.Command = tokenAfter(s, "exec-env/"), tokenAfter(s, "md/command#")
 	switch {
@@ -62,7 +63,7 @@ func AgentClass(original string) AgentKind {
 	case strings.HasPrefix(s, "aws-internal/"), strings.Contains(s, ", aws-internal/"), strings.HasPrefix(s, "S3Console/"), isBrowser(k.Tool, s):
 		k.Class = ClientConsole
 	default:
-		k.classify(s)
+		k.classify(s, lower)
 	}
 	return k
 }
@@ -73,7 +74,7 @@ var consoleHosts = map[string]bool{ //nolint:gochecknoglobals // a constant tabl
 }
 
 // classify tells what is neither a service nor the console.
-func (k *AgentKind) classify(s string) {
+func (k *AgentKind) classify(s, lower string) {
 	tool := toolKey(k.Tool)
 	iac := iacName(s)
 	switch {
@@ -88,8 +89,8 @@ func (k *AgentKind) classify(s string) {
 		switch env := strings.ToLower(k.ExecEnv); {
 		case strings.Contains(env, "cloudshell"), strings.Contains(env, "cloud9"):
 			k.Class = ClientShell
-		case ciEnvironment(env), runner(s) != "":
-			k.Class, k.ExecEnv = ClientCI, cmp.Or(k.ExecEnv, runner(s))
+		case ciEnvironment(env), runner(lower) != "":
+			k.Class, k.ExecEnv = ClientCI, cmp.Or(k.ExecEnv, runner(lower))
 		}
 	case k.Mark != "" && k.Audit:
 		k.Class = ClientAudit
@@ -97,8 +98,8 @@ func (k *AgentKind) classify(s string) {
 		k.Class = ClientHostile
 	case transferTools[tool]:
 		k.Class = ClientTransfer
-	case runner(s) != "":
-		k.Class, k.ExecEnv = ClientCI, cmp.Or(k.ExecEnv, runner(s))
+	case runner(lower) != "":
+		k.Class, k.ExecEnv = ClientCI, cmp.Or(k.ExecEnv, runner(lower))
 	case bareLibraries[tool]:
 		k.Class = ClientBare
 	}
@@ -135,24 +136,23 @@ var (
 	auditMarks = []string{"stratus-red-team", "prowler", "trufflehog"} //nolint:gochecknoglobals // a constant table
 )
 
-func agentMark(s string) (mark string, audit bool) {
+func agentMark(lower string) (mark string, audit bool) {
 	for _, m := range hostileMarks {
-		if hasWord(s, m) {
+		if hasWord(lower, m) {
 			return m, false
 		}
 	}
 	for _, m := range auditMarks {
-		if hasWord(s, m) {
+		if hasWord(lower, m) {
 			return m, true
 		}
 	}
 	return "", false
 }
 
-// hasWord reports whether a word in lower case stands in s with no letter right before
-// or behind it, whatever the case.
+// hasWord reports whether a word stands in s, both in lower case, with no letter right
+// before or behind it.
 func hasWord(s, word string) bool {
-	s = strings.ToLower(s)
 	for from := 0; ; {
 		i := strings.Index(s[from:], word)
 		if i < 0 {
@@ -205,10 +205,10 @@ func ciEnvironment(env string) bool {
 	return false
 }
 
-// runner returns what an agent says of the service that runs builds, or "".
-func runner(s string) string {
+// runner returns what an agent, in lower case, says of the service that runs builds, or "".
+func runner(lower string) string {
 	for _, w := range [...]string{"configure-aws-credentials", "github-actions", "gitlab-runner", "gitlab-ci", "jenkins", "circleci", "buildkite", "codepipeline"} {
-		if hasWord(s, w) {
+		if hasWord(lower, w) {
 			return w
 		}
 	}
@@ -254,9 +254,8 @@ var systems = []struct { //nolint:gochecknoglobals // a constant table
 	{"Linux", []string{"os/linux", "linux/", "linux_", "linux;", "x11; linux", "linux-", "linux x86_64", "linux#"}},
 }
 
-// agentOS returns the operating system that an agent names.
+// agentOS returns the operating system that an agent, in lower case, names.
 func agentOS(s string) string {
-	s = strings.ToLower(s)
 	for _, sys := range systems {
 		for _, w := range sys.words {
 			if strings.Contains(s, w) {

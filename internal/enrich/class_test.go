@@ -182,3 +182,11 @@ func TestOperators(t *testing.T) {
 		t.Error("AS16509 is Amazon's")
 	}
 }
+
+func BenchmarkAgentClass(b *testing.B) {
+	const agent = "aws-cli/2.17.60 md/awscrt#0.21.2 ua/2.0 os/linux#6.8.0-45-generic md/arch#x86_64 lang/python#3.12.6 md/pyimpl#CPython md/command#ssm.send-command"
+	b.ReportAllocs()
+	for b.Loop() {
+		enrich.AgentClass(agent)
+	}
+}
