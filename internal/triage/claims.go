@@ -184,7 +184,9 @@ func pipeline(c *Case, a *Asking, p *proof) {
 		return
 	}
 	least := int(c.Weights.Number("deployments"))
-	earlier := a.Events(all(is("debut.principal", e.Principal), is("event.provider", e.Provider), is("event.action", e.Action)), c.Base, maxDeployments)
+	earlier := a.Events(all(is("debut.principal", e.Principal), is("event.provider", e.Provider), is("event.action", e.Action)),
+		Span{c.since(&c.Baseline.Own, whatDone(e)), c.Base.To}, maxDeployments)
+	a.Uses(c.Baseline.Query)
 	class := enrich.AgentClass(e.Agent)
 	sessions := map[string]bool{}
 	var alike []*Event

@@ -59,6 +59,17 @@ func scheduled(c *Case, p *proof) bool {
 	return true
 }
 
+// sinceSSM is since when the store is to be read for actions of Systems Manager by
+// anybody.
+func (c *Case) sinceSSM(a *Asking, actions ...string) time.Time {
+	a.Uses(c.Baseline.Query)
+	var names []string
+	for _, action := range actions {
+		names = append(names, systemsManagerHost+"/"+action)
+	}
+	return c.since(&c.Baseline.Org, names...)
+}
+
 // An association is what State Manager does again and again.
 type association struct {
 	id, document string
@@ -139,8 +150,8 @@ func requested(e *Event) scope {
 // deleted since.
 func associations(c *Case, a *Asking) []*association {
 	e := c.Event
-	events := a.Events(all(is("event.provider", systemsManagerHost), is("event.action", "CreateAssociation", "CreateAssociationBatch", "UpdateAssociation", "DeleteAssociation")),
-		Span{c.Base.From, e.Time}, maxSchedules)
+	actions := []string{"CreateAssociation", "CreateAssociationBatch", "UpdateAssociation", "DeleteAssociation"}
+	events := a.Events(all(is("event.provider", systemsManagerHost), is("event.action", actions...)), Span{c.sinceSSM(a, actions...), e.Time}, maxSchedules)
 	var list []*association
 	for _, o := range events {
 		if o.Error != "" || o.Owner != e.Owner || o.Region != e.Region {
@@ -269,7 +280,9 @@ func patchManager(c *Case, a *Asking, p *proof) {
 	}
 	p.has("the document "+document+" is AWS's own", e)
 	on := requested(e)
-	earlier := a.Events(all(is("debut.principal", e.Principal), is("event.action", e.Action), is("aws.cloudtrail.flattened.request_parameters.documentName", documentRun(e))), c.Base, maxSchedules)
+	earlier := a.Events(all(is("debut.principal", e.Principal), is("event.action", e.Action), is("aws.cloudtrail.flattened.request_parameters.documentName", documentRun(e))),
+		Span{c.since(&c.Baseline.Own, whatDone(e)), c.Base.To}, maxSchedules)
+	a.Uses(c.Baseline.Query)
 	days := map[string]bool{}
 	var matching []*Event
 	same := false
@@ -335,8 +348,9 @@ func maintenanceWindow(c *Case, a *Asking, p *proof) {
 		p.has("the role is Systems Manager's own", e)
 		return
 	}
-	tasks := a.Events(all(is("event.provider", systemsManagerHost), is("event.action", "RegisterTaskWithMaintenanceWindow", "UpdateMaintenanceWindowTask"),
-		is("aws.cloudtrail.flattened.request_parameters.windowId", run.Window)), Span{c.Base.From, c.Window.From}, maxSchedules)
+	actions := []string{"RegisterTaskWithMaintenanceWindow", "UpdateMaintenanceWindowTask"}
+	tasks := a.Events(all(is("event.provider", systemsManagerHost), is("event.action", actions...),
+		is("aws.cloudtrail.flattened.request_parameters.windowId", run.Window)), Span{c.sinceSSM(a, actions...), c.Window.From}, maxSchedules)
 	for _, o := range slices.Backward(tasks) {
 		if o.Error == "" && o.Owner == e.Owner && firstOf(o.Request("serviceRoleArn")) == e.Principal && documentOf(firstOf(o.Request("taskArn"))) == document {
 			p.has("the role is that of the window's task, registered at "+stamp(o.Time), o)

@@ -19,7 +19,8 @@ func userAgent() *Step {
 
 func runUserAgent(c *Case, a *Asking) {
 	e := c.Event
-	k := enrich.AgentClass(e.Agent)
+	kinds := agentKinds{}
+	k := kinds.of(e.Agent)
 	this := []*Event{e}
 	a.Uses(c.Baseline.Query)
 	switch k.Class {
@@ -38,12 +39,28 @@ func runUserAgent(c *Case, a *Asking) {
 		}
 		a.Say(this, "The agent names the service %s, but the call came from %s: anybody can write that.", k.Tool, or(e.Address, "an address that is not logged"))
 	default:
-		a.Say(this, "%s; %s.", agentText(&k), usedBefore(c, a, &k))
-		findClient(c, a, &k)
+		u := c.usedClients(kinds)
+		a.Say(this, "%s; %s.", agentText(&k), usedBefore(c, a, &k, u))
+		findClient(c, a, &k, u)
 		findSystem(c, a, &k)
+		if k.Tool == "Mozilla" && !e.FromWeb && e.Service() != "signin" {
+			a.Caveat("the agent is a browser's, but the log does not say that the session is of the console")
+		}
 	}
-	findMark(c, a, &k)
-	findInterleaved(c, a)
+	findMark(c, a, &k, kinds)
+	findInterleaved(c, a, kinds)
+}
+
+// agentKinds are the classes of agents that were looked at.
+type agentKinds map[string]enrich.AgentKind
+
+func (m agentKinds) of(agent string) enrich.AgentKind {
+	k, ok := m[agent]
+	if !ok {
+		k = enrich.AgentClass(agent)
+		m[agent] = k
+	}
+	return k
 }
 
 // byAWS reports whether AWS itself makes the call.
@@ -76,19 +93,32 @@ func agentText(k *enrich.AgentKind) string {
 // CloudShell is a command line.
 func clientOf(k *enrich.AgentKind) string { return enrich.AgentClass(k.Tool).Class }
 
-// used counts what the principal did in the baseline with a class of clients.
-func (c *Case) used(class string) (n int64) {
-	for name, s := range c.Baseline.Own.Agents {
-		if enrich.AgentClass(name).Class == class {
-			n += s.Count
-		}
+// maxAgents is how many agents of the baseline are looked at.
+const maxAgents = 20_000
+
+// usedClients counts by class of client what the principal did in the baseline. It is nil if
+// that is not known.
+func (c *Case) usedClients(kinds agentKinds) map[string]int64 {
+	own := c.Baseline.Own.Agents
+	if c.Event.Principal == "" || len(own) > maxAgents {
+		return nil
+	}
+	n := map[string]int64{}
+	for name, s := range own {
+		n[kinds.of(name).Class] += s.Count
 	}
 	return n
 }
 
-func usedBefore(c *Case, a *Asking, k *enrich.AgentKind) string {
-	if c.Event.Principal == "" {
+// used counts what the principal did in the baseline with a class of clients.
+func (c *Case) used(class string) int64 { return c.usedClients(agentKinds{})[class] }
+
+func usedBefore(c *Case, a *Asking, k *enrich.AgentKind, used map[string]int64) string {
+	switch {
+	case c.Event.Principal == "":
 		return "who calls is not known, and so not what he uses"
+	case used == nil:
+		return "the principal uses so many agents that they are not compared"
 	}
 	class := clientOf(k)
 	switch class {
@@ -103,18 +133,18 @@ func usedBefore(c *Case, a *Asking, k *enrich.AgentKind) string {
 		}
 		return "with this principal it was " + c.unseen()
 	}
-	if n := c.used(class); n > 0 {
+	if n := used[class]; n > 0 {
 		return fmt.Sprintf("the principal used this kind of client (%s) %s %s", class, amount(int(n), "time"), c.past())
 	}
 	return "with this principal, this kind of client (" + class + ") was " + c.unseen()
 }
 
 // findClient compares the client with those that the principal used.
-func findClient(c *Case, a *Asking, k *enrich.AgentKind) {
+func findClient(c *Case, a *Asking, k *enrich.AgentKind, used map[string]int64) {
 	this := []*Event{c.Event}
 	known := c.Event.Principal != ""
 	switch class := clientOf(k); {
-	case !known || !c.Baseline.Complete || c.used(class) > 0:
+	case used == nil || !c.Baseline.Complete || used[class] > 0:
 	case class == enrich.ClientCLI:
 		a.Find("cli-new", this, "the AWS command line, %s with this principal", c.unseen())
 	case class == enrich.ClientSDK:
@@ -155,7 +185,7 @@ func daysShown(c *Case, a *Asking, mark string) int {
 		return 0
 	}
 	days := map[string]bool{}
-	for _, e := range a.Events(all(is("debut.principal", c.Event.Principal), "user_agent.original: *"+mark+"*"), c.Base, maxShown) {
+	for _, e := range a.Events(all(is("debut.principal", c.Event.Principal), "user_agent.original: *"+mark+"*"), c.active(), maxShown) {
 		days[e.Time.Format(time.DateOnly)] = true
 	}
 	return len(days)
@@ -167,7 +197,7 @@ func (a *Asking) seen(marks string) bool {
 	if a.err != nil {
 		return false
 	}
-	list, q, err := a.c.query(a.ctx, all(is("debut.principal", a.c.Event.Principal), "user_agent.original: ("+marks+")"), a.c.Base, 1)
+	list, q, err := a.c.query(a.ctx, all(is("debut.principal", a.c.Event.Principal), "user_agent.original: ("+marks+")"), a.c.active(), 1)
 	if err != nil {
 		a.err = err
 		return false
@@ -196,11 +226,11 @@ func findSystem(c *Case, a *Asking, k *enrich.AgentKind) {
 
 // findMark tells marks of tools: in the agent of the event, else in that of another
 // event by the same session, key or principal.
-func findMark(c *Case, a *Asking, k *enrich.AgentKind) {
+func findMark(c *Case, a *Asking, k *enrich.AgentKind, kinds agentKinds) {
 	at, mark, audit := c.Event, k.Mark, k.Audit
 	if mark == "" {
 		for _, e := range c.Own() {
-			if o := enrich.AgentClass(e.Agent); o.Mark != "" && (mark == "" || audit && !o.Audit) {
+			if o := kinds.of(e.Agent); o.Mark != "" && (mark == "" || audit && !o.Audit) {
 				at, mark, audit = e, o.Mark, o.Audit
 			}
 		}
@@ -222,29 +252,27 @@ func findMark(c *Case, a *Asking, k *enrich.AgentKind) {
 
 // findInterleaved tells two kinds of client from two networks with one credential,
 // within minutes. What services do on behalf of a caller is no client.
-func findInterleaved(c *Case, a *Asking) {
+func findInterleaved(c *Case, a *Asking, kinds agentKinds) {
 	if c.Event.Credential == "" {
 		return
 	}
 	within := c.Weights.Duration("interleaved_in")
 	calls := keep(c.Related, func(e *Event) bool {
-		class := enrich.AgentClass(e.Agent).Class
+		class := kinds.of(e.Agent).Class
 		return e.Credential == c.Event.Credential && e.IP.IsValid() && class != enrich.ClientNone && class != enrich.ClientService
 	})
-	kinds := make([]string, len(calls))
+	class, from := make([]string, len(calls)), make([]string, len(calls))
 	for i, e := range calls {
-		kinds[i] = enrich.AgentClass(e.Agent).Class
+		class[i], from[i] = kinds.of(e.Agent).Class, network(e)
 	}
 	for i, e := range calls {
 		for k := i + 1; k < len(calls) && k <= i+maxInterleaved && calls[k].Time.Sub(e.Time) <= within; k++ {
-			if kinds[i] == kinds[k] || network(e) == network(calls[k]) {
+			if class[i] == class[k] || from[i] == from[k] {
 				continue
 			}
-			pair := []*Event{e, calls[k]}
-			a.Say(pair, "The same credential was used from %s (%s) and, %s later, from %s (%s).", e.Address, kinds[i],
-				lasting(calls[k].Time.Sub(e.Time)), calls[k].Address, kinds[k])
-			a.Find("interleaved", pair, "one credential, two kinds of client (%s, %s), two networks, within %s: it is shared or stolen",
-				kinds[i], kinds[k], lasting(calls[k].Time.Sub(e.Time)))
+			pair, apart := []*Event{e, calls[k]}, lasting(calls[k].Time.Sub(e.Time))
+			a.Say(pair, "The same credential was used from %s (%s) and, %s later, from %s (%s).", e.Address, class[i], apart, calls[k].Address, class[k])
+			a.Find("interleaved", pair, "one credential, two kinds of client (%s, %s), two networks, within %s: it is shared or stolen", class[i], class[k], apart)
 			return
 		}
 	}

@@ -90,19 +90,17 @@ func throughEndpoint(c *Case, a *Asking) {
 		a.Find("endpoint-unknown", this, "through the VPC endpoint %s of account %s, which is none of ours", cutRunes(e.Endpoint, 60), cutRunes(owner, 20))
 		return
 	}
-	// Its use by this principal alone makes it no better known.
-	before := "(" + all(is("event.action", "CreateVpcEndpoint"), is(madeEndpoint, e.Endpoint)) + ") or " + is("aws.cloudtrail.vpc_endpoint_id", e.Endpoint)
-	made := keep(a.Events(before, c.Base, maxShown), func(o *Event) bool { return o.Action == "CreateVpcEndpoint" || o.Principal != e.Principal })
+	made := c.endpointBefore(a, owner)
 	switch {
 	case slices.Contains(c.Settings.Endpoints, e.Endpoint):
 		say("it is on the list of our own")
 		a.Find("endpoint-known", this, "through %s, an endpoint on the list of our own", e.Endpoint)
-	case len(made) > 0:
-		say("it was made or used by others here before", made[0])
-		a.Find("endpoint-known", append(this, made[0]), "through %s, an endpoint that was made or used by others here before", e.Endpoint)
 	case owner != "":
 		say("that account is ours")
 		a.Find("endpoint-known", this, "through %s, an endpoint of our account %s", e.Endpoint, owner)
+	case made != nil:
+		say("it was made or used by others here before", made)
+		a.Find("endpoint-known", append(this, made), "through %s, an endpoint that was made or used by others here before", e.Endpoint)
 	case len(c.Settings.Endpoints) > 0 || c.Baseline.Complete && !c.Cold:
 		say("it is not known here")
 		a.Find("endpoint-unknown", this, "through the VPC endpoint %s, which is not known here", cutRunes(e.Endpoint, 60))
@@ -110,6 +108,23 @@ func throughEndpoint(c *Case, a *Asking) {
 		say("whose it is, is not known")
 		a.Unknown("whose the VPC endpoint "+cutRunes(e.Endpoint, 60)+" is", "List the organisation's endpoints in the configuration.")
 	}
+}
+
+// endpointBefore returns an event of the baseline that made the endpoint, or used it, if
+// that is what tells whose it is. Its use by this principal alone makes it no better
+// known.
+func (c *Case) endpointBefore(a *Asking, owner string) *Event {
+	e := c.Event
+	if owner != "" || slices.Contains(c.Settings.Endpoints, e.Endpoint) {
+		return nil
+	}
+	before := "(" + all(is("event.action", "CreateVpcEndpoint"), is(madeEndpoint, e.Endpoint)) + ") or " + is("aws.cloudtrail.vpc_endpoint_id", e.Endpoint)
+	for _, o := range a.Events(before, c.Base, maxShown) {
+		if o.Action == "CreateVpcEndpoint" || o.Principal != e.Principal {
+			return o
+		}
+	}
+	return nil
 }
 
 const madeEndpoint = "aws.cloudtrail.flattened.response_elements.CreateVpcEndpointResponse.vpcEndpoint.vpcEndpointId"
