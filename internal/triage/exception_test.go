@@ -3,6 +3,7 @@ package triage
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -80,9 +81,7 @@ func TestException(t *testing.T) {
 	}
 	hides := func(change map[string]any) bool {
 		f := load(t, "testdata/weights/F.toml")["patch-manager-yes"]
-		for k, v := range change {
-			f.Alert[k] = v
-		}
+		maps.Copy(f.Alert, change)
 		m := newMemory(t, f.records(t)[:1], nil)
 		match, _ := kql.Compile(n, m.cat)
 		return match.Match(m.all[0].Event)
