@@ -76,6 +76,7 @@ func TestMessages(t *testing.T) {
 		"freeze's time":  {"[[triage.freezes]]\nname = \"a\"\nfrom = \"soon\"\nto = \"2026-12-01\"\n", `"soon" is no time: write 2026-12-20`},
 		"exercise":       {"[[triage.exercises]]\nname = \"a\"\nfrom = \"2026-12-01\"\nto = \"2026-12-20\"\n", `an exercise needs accounts or marks`},
 		"nobody":         {"[[triage.rota]]\nfrom = \"2026-12-01\"\nto = \"2026-12-20\"\n", `triage.rota.who: must not be empty`},
+		"change":         {"[[triage.changes]]\nfrom = \"2026-12-01\"\nto = \"2026-12-20\"\n", `triage.changes.id: must not be empty`},
 		"live role":      {"[triage]\nlive_role = \"reader\"\n", `"reader" is no ARN of a role`},
 		"bytes":          {"[store]\nretention_bytes = \"many\"\n", `"many" is no amount of bytes`},
 	} {

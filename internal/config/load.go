@@ -114,7 +114,8 @@ func (s *source) environment(c *Config, getenv func(string) string) {
 		name := "DEBUT_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 		text := getenv(name)
 		if text == "" || !v.CanSet() || strings.HasPrefix(key, "sources.") || strings.HasPrefix(key, "notify.channels.") ||
-			strings.HasPrefix(key, "triage.freezes.") || strings.HasPrefix(key, "triage.exercises.") || strings.HasPrefix(key, "triage.rota.") {
+			strings.HasPrefix(key, "triage.freezes.") || strings.HasPrefix(key, "triage.exercises.") || strings.HasPrefix(key, "triage.rota.") ||
+			strings.HasPrefix(key, "triage.changes.") {
 			return
 		}
 		if err := set(v, text); err != nil {

@@ -36,6 +36,7 @@ type Triage struct {
 	Freezes   []Freeze   `toml:"freezes"`
 	Exercises []Exercise `toml:"exercises"`
 	Rota      []Duty     `toml:"rota"`
+	Changes   []Change   `toml:"changes"`
 
 	Live           bool   `toml:"live"` // ask AWS about every alert
 	LiveRole       string `toml:"live_role"`
@@ -61,6 +62,14 @@ type Exercise struct {
 // A Duty is the time that somebody is on call.
 type Duty struct {
 	Who  string `toml:"who"`
+	From string `toml:"from"`
+	To   string `toml:"to"`
+}
+
+// A Change was approved where changes are kept.
+type Change struct {
+	ID   string `toml:"id"`
+	Who  string `toml:"who,omitempty"`
 	From string `toml:"from"`
 	To   string `toml:"to"`
 }
@@ -222,8 +231,11 @@ func (s *source) calendar(t *Triage) {
 		key := func(k string) string { return fmt.Sprintf("triage.%s.%d.%s", list, i, k) }
 		if name == "" {
 			word := "name"
-			if list == "rota" {
+			switch list {
+			case "rota":
 				word = "who"
+			case "changes":
+				word = "id"
 			}
 			s.key(key(word), "missing-value", "must not be empty", "")
 		}
@@ -250,5 +262,8 @@ func (s *source) calendar(t *Triage) {
 	}
 	for i, x := range t.Rota {
 		span("rota", i, x.Who, x.From, x.To)
+	}
+	for i, x := range t.Changes {
+		span("changes", i, x.ID, x.From, x.To)
 	}
 }

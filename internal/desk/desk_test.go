@@ -331,7 +331,8 @@ func TestConfigure(t *testing.T) {
 		Networks: []string{"203.0.113.0/24", "198.51.100.7"}, Tor: []string{file("tor.txt", "# exits\n192.0.2.1\n\n2001:db8::/32 # a network\n")},
 		TimeZone: "Europe/Berlin", Freezes: []config.Freeze{{Name: "year's end", From: "2026-12-20", To: "2027-01-02 06:00"}},
 		Exercises: []config.Exercise{{Name: "red team", From: "2026-05-01", To: "2026-05-08", Marks: []string{"stratus"}}},
-		Rota:      []config.Duty{{Who: "kim", From: "2026-03-01T00:00:00Z", To: "2026-03-08T00:00:00Z"}}, Live: true, LiveRole: "arn:aws:iam::111122223333:role/reader",
+		Rota:      []config.Duty{{Who: "kim", From: "2026-03-01T00:00:00Z", To: "2026-03-08T00:00:00Z"}},
+		Changes:   []config.Change{{ID: "CHG-7", Who: "111122223333", From: "2026-03-01", To: "2026-03-02"}}, Live: true, LiveRole: "arn:aws:iam::111122223333:role/reader",
 	}
 	var o desk.Options
 	if err := o.Configure(&c, none); err != nil {
@@ -344,6 +345,9 @@ func TestConfigure(t *testing.T) {
 	}
 	if got := s.Freezes[0].To.UTC(); !got.Equal(time.Date(2027, 1, 2, 5, 0, 0, 0, time.UTC)) {
 		t.Errorf("the freeze ends %s", got)
+	}
+	if len(s.Changes) != 1 || s.Changes[0].ID != "CHG-7" || s.Changes[0].To.Sub(s.Changes[0].From) != 24*time.Hour {
+		t.Errorf("changes: %+v", s.Changes)
 	}
 	c.Weights = file("bad.toml", "[T2]\nno-such-row = { points = 1 }\n")
 	if err := o.Configure(&c, none); err == nil || !strings.Contains(err.Error(), "bad.toml") || !strings.Contains(err.Error(), "no-such-row") {

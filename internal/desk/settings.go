@@ -108,5 +108,8 @@ func settings(c *config.Triage) (triage.Settings, error) {
 	for _, x := range c.Rota {
 		s.Rota = append(s.Rota, triage.Duty{Who: x.Who, Span: span(x.From, x.To)})
 	}
+	for _, x := range c.Changes {
+		s.Changes = append(s.Changes, triage.Change{ID: x.ID, Who: x.Who, Span: span(x.From, x.To)})
+	}
 	return s, err
 }
