@@ -63,9 +63,9 @@ func scheduled(c *Case, p *proof) bool {
 // anybody.
 func (c *Case) sinceSSM(a *Asking, actions ...string) time.Time {
 	a.Uses(c.Baseline.Query)
-	var names []string
-	for _, action := range actions {
-		names = append(names, systemsManagerHost+"/"+action)
+	names := make([]string, len(actions))
+	for i, action := range actions {
+		names[i] = systemsManagerHost + "/" + action
 	}
 	return c.since(&c.Baseline.Org, names...)
 }
