@@ -114,6 +114,7 @@ func agentTool(s string) (name, ver string) {
 	first, _, _ := strings.Cut(s, " ")
 	name, rest, found := strings.Cut(first, "/")
 	if !found {
+		s, _, _ = strings.Cut(s, ", ") // RDS Console, aws-internal/3 …
 		return s[:min(len(s), maxTool)], ""
 	}
 	return name[:min(len(name), maxTool)], leadingVersion(rest)
@@ -133,7 +134,7 @@ var (
 	hostileMarks = []string{ //nolint:gochecknoglobals // a constant table
 		"kali", "parrot", "pentoo", "blackarch", "pacu", "cloudfox", "scoutsuite", "scout suite", "enumerate-iam", "peirates", "leonidas", "weirdaal",
 	}
-	auditMarks = []string{"stratus-red-team", "prowler", "trufflehog"} //nolint:gochecknoglobals // a constant table
+	auditMarks = []string{"stratus-red-team", "grimoire", "prowler", "trufflehog"} //nolint:gochecknoglobals // a constant table
 )
 
 func agentMark(lower string) (mark string, audit bool) {

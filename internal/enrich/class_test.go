@@ -58,6 +58,10 @@ func TestAgentClass(t *testing.T) {
 		"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36": {
 			Class: enrich.ClientConsole, Tool: "Mozilla", Version: "5.0", OS: "Windows",
 		},
+		"RDS Console, aws-internal/3 aws-sdk-java/1.11.975 Linux/5.10.184": {Class: enrich.ClientConsole, Tool: "RDS Console", OS: "Linux"},
+		"aws-sdk-go-v2/1.32.3 os/linux exec-env/grimoire_095724e3": {
+			Class: enrich.ClientSDK, Tool: "aws-sdk-go-v2", Version: "1.32.3", OS: "Linux", ExecEnv: "grimoire_095724e3", Mark: "grimoire", Audit: true,
+		},
 		"Chrome": {Class: enrich.ClientConsole, Tool: "Chrome"},
 
 		"stratus-red-team_5f9a7d4e-0000": {Class: enrich.ClientAudit, Tool: "stratus-red-team_5f9a7d4e-0000", Mark: "stratus-red-team", Audit: true},
