@@ -177,18 +177,30 @@ func (c *Case) summarise(r *Report) {
 	if r.Confidence < LowConfidence {
 		low = "low "
 	}
-	parts := []string{}
-	if len(up) > 0 {
-		texts := []string{means(up[0])}
-		if len(up) > 1 {
-			texts = append(texts, means(up[1]))
+	two := func(list []SumLine) string {
+		text := means(list[0])
+		if len(list) > 1 {
+			text += ", and " + means(list[1])
 		}
-		parts = append(parts, strings.Join(texts, ", and "))
-	} else {
-		parts = append(parts, "nothing found raises suspicion")
+		return text
 	}
-	if len(down) > 0 {
-		parts = append(parts, "against it: "+means(down[0]))
+	parts := []string{}
+	switch {
+	case r.Verdict == LikelyBenign: // with two kinds of benign evidence
+		parts = append(parts, two(down))
+		if len(up) > 0 {
+			parts = append(parts, "for suspicion: "+means(up[0]))
+		}
+	case len(up) > 0:
+		parts = append(parts, two(up))
+		if len(down) > 0 {
+			parts = append(parts, "against it: "+means(down[0]))
+		}
+	default:
+		parts = append(parts, "nothing found raises suspicion")
+		if len(down) > 0 {
+			parts = append(parts, "against it: "+means(down[0]))
+		}
 	}
 	if len(r.Unknowns) > 0 {
 		parts = append(parts, "unknown: "+r.Unknowns[0].What)

@@ -41,10 +41,15 @@ func runOutcome(c *Case, a *Asking) {
 	}
 	status := firstOf(e.Response("command.status"))
 	n := firstOf(e.Response("command.targetCount"))
-	if n == "" || n == "0" {
-		n = "an unknown number of"
+	switch n {
+	case "", "0":
+		n = "an unknown number of targets"
+	case "1":
+		n = "1 target"
+	default:
+		n += " targets"
 	}
-	a.Say(this, "Systems Manager accepted the command (%s) for %s targets.", strings.ToLower(or(status, "status not logged")), n)
+	a.Say(this, "Systems Manager accepted the command (%s) for %s.", strings.ToLower(or(status, "status not logged")), n)
 	a.Find("succeeded", this, "the command was accepted")
 	a.Unknown("whether the command ran on its targets", "Ask AWS what became of it: debut triage --live.")
 }
