@@ -156,6 +156,23 @@ func (c *StatusCmd) Run(env *Env) error {
 	return err
 }
 
+// triageFacts tells how investigations are doing.
+func triageFacts(t *api.TriageStatus) string {
+	out := fmt.Sprintf("%s, %d with something new, %d failed", plural(t.Count, "investigation", "investigations"), t.Kept, t.Failed)
+	if t.Count > 0 {
+		out += fmt.Sprintf(", %.2f s each", t.Seconds/float64(t.Count))
+	}
+	switch {
+	case !t.Enabled:
+		out += "; by hand only"
+	case t.Due > 0:
+		out += fmt.Sprintf("; %s, the first since %s", plural(int64(t.Due), "alert waits", "alerts wait"), moment(t.Oldest))
+	case !t.Next.IsZero():
+		out += "; next at " + moment(t.Next)
+	}
+	return out
+}
+
 func writeStatus(env *Env, st *api.Status) error {
 	alerts := map[string]int64{}
 	for _, a := range st.Alerts {
@@ -185,6 +202,7 @@ func writeStatus(env *Env, st *api.Status) error {
 		{"memory", fmt.Sprintf("%d rows, %d bytes", rows, st.Memory.Bytes)},
 		{"log", fmt.Sprintf("%d bytes; %d to fold, %d to compact", st.Log.End, st.Log.End-st.Log.Folded, st.Log.End-st.Log.Compacted)},
 		{"segments", fmt.Sprintf("%d, %d bytes, %d events", st.Log.Segments, st.Log.SegmentBytes, st.Log.Events)},
+		{"triage", triageFacts(&st.Triage)},
 		{"outbox", outbox},
 	}, tableOptions(env))
 	if err != nil {

@@ -28,10 +28,11 @@ type card struct {
 	RuleName, RuleID, Risk                    string
 	Threats                                   []string
 	EventID, UUID                             string
-	Guide                                     int // number of the card that has the rule's guide
+	Found                                     string // by an investigation
+	Guide                                     int    // number of the card that has the rule's guide
 }
 
-func cards(alerts []*alert.Alert) []card {
+func (s *Scan) cards(alerts []*alert.Alert) []card {
 	out := make([]card, len(alerts))
 	guides := map[*rule.Rule]int{}
 	for i, a := range alerts {
@@ -39,6 +40,9 @@ func cards(alerts []*alert.Alert) []card {
 			guides[a.Rule] = i + 1
 		}
 		out[i] = cardOf(a, i+1, guides[a.Rule])
+		if r := s.triageOf(a); r != nil {
+			out[i].Verdict, out[i].Found = s.verdictCell(a), clip(r.Summary, maxSummary)
+		}
 	}
 	return out
 }

@@ -104,7 +104,7 @@ func pageTemplate(source string, funcs template.FuncMap) (*template.Template, er
 func pageOf(s *Scan, shown []*alert.Alert) *page {
 	p := &page{
 		Now: clock(s.Now, minuteFormat), Version: s.Version, Paths: few(s.Paths, maxName), Tiles: tiles(s), Timeline: newTimeline(s, shown),
-		Cards: cards(shown), Read: inputLines(s), Notes: noteLines(s), NotRead: skipped(s),
+		Cards: s.cards(shown), Read: inputLines(s), Notes: noteLines(s), NotRead: skipped(s),
 	}
 	if !s.Stats.First.IsZero() {
 		p.Period = clock(s.Stats.First, minuteFormat) + " to " + clock(s.Stats.Last, minuteFormat) + " UTC"
@@ -114,7 +114,7 @@ func pageOf(s *Scan, shown []*alert.Alert) *page {
 	} else {
 		p.Top = []top10{topOf("By rule", s.sums.byRule.tallies()), topOf("By principal", s.sums.byPrincipal.tallies())}
 	}
-	for _, t := range []string{omitted(s.sums.notified, len(shown)), heldLine(s)} {
+	for _, t := range []string{omitted(s.sums.notified, len(shown)), heldLine(s), triageNote(s)} {
 		if t != "" {
 			p.Remarks = append(p.Remarks, t)
 		}

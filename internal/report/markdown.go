@@ -16,7 +16,7 @@ func Markdown(w io.Writer, s *Scan) error {
 	if err != nil {
 		return err
 	}
-	shown := cards(alerts)
+	shown := s.cards(alerts)
 	p.line("# Debut scan report\n")
 	p.line("%s UTC, Debut %s, of %s\n", clock(s.Now, timeFormat), text(s.Version), codes(few(s.Paths, maxName)))
 	mdList(p, "Read", inputLines(s))
@@ -25,7 +25,7 @@ func Markdown(w io.Writer, s *Scan) error {
 
 	p.line("## Alerts\n")
 	mdTable(p, s, shown)
-	for _, t := range []string{omitted(s.sums.notified, len(shown)), heldLine(s)} {
+	for _, t := range []string{omitted(s.sums.notified, len(shown)), heldLine(s), triageNote(s)} {
 		if t != "" {
 			p.line("%s\n", text(t))
 		}
@@ -89,6 +89,7 @@ func mdCard(p *printer, c *card) {
 		}
 	}
 	item("Severity", text(c.Severity)+", risk score "+text(c.Risk))
+	item("Investigated", text(c.Found))
 	item("Who", code(c.Principal))
 	item("What", code(c.What))
 	item("On", codes(c.Targets))

@@ -31,8 +31,8 @@ func triageNote(s *Scan) string {
 	if s.Triage == nil || s.Investigable <= len(s.Triage) {
 		return ""
 	}
-	return fmt.Sprintf("%s of %s were investigated, the severest first; --triage=%d investigates all.",
-		plural(int64(len(s.Triage)), "alert"), count(int64(s.Investigable)), s.Investigable)
+	return fmt.Sprintf("%s of %s alerts investigated, the severest first; --triage=%d investigates all.",
+		count(int64(len(s.Triage))), count(int64(s.Investigable)), s.Investigable)
 }
 
 // ranked returns the reports, the highest score first.
@@ -92,7 +92,13 @@ const maxSummary = 2000
 
 // TriagePage is the name of the file that a report is written to beside others.
 func TriagePage(r *triage.Report) string {
-	return fmt.Sprintf("%s-%s.html", r.Time.UTC().Format("20060102-150405"), r.AlertID[:min(len(r.AlertID), 12)])
+	id := strings.Map(func(c rune) rune { // a handle has nothing else
+		if strings.ContainsRune("0123456789abcdef", c) {
+			return c
+		}
+		return -1
+	}, r.AlertID)
+	return fmt.Sprintf("%s-%s.html", r.Time.UTC().Format("20060102-150405"), id[:min(len(id), 12)])
 }
 
 //go:embed triage_index.html
