@@ -58,7 +58,8 @@ Exit codes: 0 done, 1 failed (with --strict also: something was rejected), 2 wro
 // Run implements the command.
 func (c *ScanCmd) Run(env *Env) (err error) {
 	clock := env.Now()
-	if err := c.checkTriage(); err != nil {
+	configured, err := c.checkTriage(env)
+	if err != nil {
 		return err
 	}
 	s, err := c.prepare(env, clock)
@@ -105,7 +106,7 @@ func (c *ScanCmd) Run(env *Env) (err error) {
 	var reports map[string]*triage.Report
 	investigable := 0
 	if kept != nil {
-		if reports, investigable, err = c.investigate(env, kept, result, s); err != nil {
+		if reports, investigable, err = c.investigate(env, configured, kept, result, s); err != nil {
 			return err
 		}
 	}

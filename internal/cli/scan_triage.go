@@ -68,12 +68,12 @@ func (z zone) of(ev ecs.Event) (account, region string) {
 
 // investigate fills the store of a scan, investigates its gravest alerts if that is
 // wanted, and keeps the folder if that is. Without --triage there are no reports.
-func (c *ScanCmd) investigate(env *Env, kept *scanStore, result *pipeline.Result, s *setup) (reports map[string]*triage.Report, all int, err error) {
+func (c *ScanCmd) investigate(env *Env, o desk.Options, kept *scanStore, result *pipeline.Result, s *setup) (reports map[string]*triage.Report, all int, err error) {
 	if err := kept.fill(env.Context, result, s.now); err != nil {
 		return nil, 0, err
 	}
 	if c.Triage > 0 {
-		if reports, all, err = c.triage(env, kept, s.enricher, s.now); err != nil {
+		if reports, all, err = c.triage(env, o, kept, s.enricher, s.now); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -82,19 +82,12 @@ func (c *ScanCmd) investigate(env *Env, kept *scanStore, result *pipeline.Result
 
 // triage investigates the gravest alerts of a scan. It returns the reports by the uuid of
 // the alert, and how many alerts there were to choose from.
-func (c *ScanCmd) triage(env *Env, s *scanStore, enricher *enrich.Enricher, now time.Time) (map[string]*triage.Report, int, error) {
-	o := desk.Options{DB: s.db, Events: s.events, Catalogue: s.catalogue, Now: func() time.Time { return now }, PlacesDate: daemon.PlacesDate(c.GeoIP)}
+func (c *ScanCmd) triage(env *Env, o desk.Options, s *scanStore, enricher *enrich.Enricher, now time.Time) (map[string]*triage.Report, int, error) {
+	o.DB, o.Events, o.Catalogue, o.PlacesDate = s.db, s.events, s.catalogue, daemon.PlacesDate(c.GeoIP)
+	o.Now = func() time.Time { return now }
 	if len(c.GeoIP) > 0 {
 		o.Places = enricher
 	}
-	cfg, err := configFlag{c.Config}.load(env)
-	if err != nil {
-		return nil, 0, err
-	}
-	if err := o.Configure(&cfg.Triage, env.Getenv); err != nil {
-		return nil, 0, &ExitError{Code: ExitUsage, Err: err}
-	}
-	o.AlwaysLive = false // a scan asks nobody
 	chosen, all, err := gravest(env.Context, s.db, int(c.Triage))
 	if err != nil {
 		return nil, 0, err
@@ -165,13 +158,24 @@ func (c *ScanCmd) writePages(scan *report.Scan) error {
 	return put("index.html", func(b *bytes.Buffer) error { return report.TriageIndex(b, scan) })
 }
 
-// check says what is wrong with the flags about triage.
-func (c *ScanCmd) checkTriage() error {
+// checkTriage says what is wrong with the flags about triage, before anything is read,
+// and returns what is configured.
+func (c *ScanCmd) checkTriage(env *Env) (o desk.Options, err error) {
 	switch {
 	case c.TriageDir != "" && c.Triage == 0:
-		return usagef("--triage-dir is where reports go: it needs --triage")
+		return o, usagef("--triage-dir is where reports go: it needs --triage")
 	case c.Config != "" && c.Triage == 0:
-		return usagef("--config is for what --triage knows of the organisation: it needs --triage")
+		return o, usagef("--config is for what --triage knows of the organisation: it needs --triage")
+	case c.Triage == 0:
+		return o, nil
 	}
-	return nil
+	cfg, err := configFlag{c.Config}.load(env)
+	if err != nil {
+		return o, err
+	}
+	if err := o.Configure(&cfg.Triage, env.Getenv); err != nil {
+		return o, &ExitError{Code: ExitUsage, Err: err}
+	}
+	o.AlwaysLive = false // a scan asks nobody
+	return o, nil
 }

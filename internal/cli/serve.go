@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/debutsec/debut/internal/config"
@@ -102,7 +103,7 @@ func explainOpen(err error) error {
 	case errors.Is(err, store.ErrInUse):
 		return &ExitError{Code: ExitFailed, Err: err, Hint: "end the other one, or give this one a data folder of its own with --data"}
 	case errors.Is(err, store.ErrInvalid):
-		return &ExitError{Code: ExitUsage, Err: err}
+		return &ExitError{Code: ExitUsage, Err: errors.New(strings.TrimPrefix(err.Error(), store.ErrInvalid.Error()+": "))}
 	}
 	return err
 }
