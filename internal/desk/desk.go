@@ -77,8 +77,19 @@ type Result struct {
 	Kept bool
 }
 
-// ErrGone says that the event of the alert is not stored, or not any more.
-var ErrGone = errors.New("the event of the alert is not stored any more, or is none")
+// ErrGone says that the event of the alert is not stored, or not any more. It is a
+// store.ErrNotFound too.
+var ErrGone = errors.New("the event of the alert is not stored")
+
+// A goneError names the event.
+type goneError struct{ alert, event, at string }
+
+func (e *goneError) Error() string {
+	return fmt.Sprintf("alert %s cannot be investigated: its event, %s of %s, is not stored, or not any more", e.alert, e.event, e.at)
+}
+
+// Is makes it an ErrGone.
+func (*goneError) Is(target error) bool { return target == ErrGone || target == store.ErrNotFound }
 
 // Investigate investigates the alert with a handle. It waits for its turn. Errors wrap
 // store.ErrNotFound if there is no such alert, store.ErrInvalid if the request makes no
@@ -112,7 +123,7 @@ func (d *Desk) investigate(ctx context.Context, handle string, r *Request) (*Res
 	}
 	report, err := triage.Run(ctx, *in)
 	if errors.Is(err, store.ErrNotFound) {
-		err = fmt.Errorf("%w: %s of %s", ErrGone, in.Alert.Event, in.Alert.Time.Format(time.RFC3339))
+		return nil, &goneError{store.ShortID(handle), in.Alert.Event.String(), in.Alert.Time.Format(time.RFC3339)}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("investigate alert %s: %w", store.ShortID(handle), err)

@@ -236,6 +236,9 @@ func TestNothingToInvestigate(t *testing.T) {
 	if a.Triage.Version != 0 || !strings.Contains(a.Triage.Error, "not stored") || !a.Triage.Due.IsZero() {
 		t.Errorf("%+v", a.Triage)
 	}
+	if _, err := o.desk.Investigate(t.Context(), "aaaa", desk.Request{}); !errors.Is(err, desk.ErrGone) || !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("its event is gone: %v", err)
+	}
 	o.alert("bbbb", base, ecs.ID{}, func(a *store.Alert) { a.Triage = store.Triage{} })
 	if _, err := o.desk.Investigate(t.Context(), "bbbb", desk.Request{}); !errors.Is(err, store.ErrInvalid) {
 		t.Errorf("an alert about Debut: %v", err)

@@ -2,7 +2,6 @@ package desk
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/debutsec/debut/internal/server/api"
@@ -10,8 +9,8 @@ import (
 	"github.com/debutsec/debut/internal/triage"
 )
 
-// Triage investigates an alert for a request of the API. What is wrong with the request,
-// and that the event is gone, wraps store.ErrInvalid.
+// Triage investigates an alert for a request of the API. What is wrong with the request
+// wraps store.ErrInvalid.
 func (d *Desk) Triage(ctx context.Context, handle string, r api.TriageRequest, by string) (*triage.Report, bool, error) {
 	req := Request{Trigger: store.TriageByHand, By: by, AsOf: r.AsOf, Live: r.Live}
 	if len(r.Weights) > maxWeights {
@@ -26,9 +25,6 @@ func (d *Desk) Triage(ctx context.Context, handle string, r api.TriageRequest, b
 		req.Weights = w
 	}
 	res, err := d.Investigate(ctx, handle, req)
-	if errors.Is(err, ErrGone) {
-		err = fmt.Errorf("%w: %w", store.ErrInvalid, err)
-	}
 	if err != nil {
 		return nil, false, err
 	}

@@ -101,3 +101,41 @@ func TestProvisionalAlertsAreNotDue(t *testing.T) {
 		}
 	})
 }
+
+// Alerts of a backfill are due, though nobody is told of them.
+func TestAlertsOfABackfillAreDue(t *testing.T) {
+	t.Parallel()
+	cat := ecs.NewCatalogue()
+	w := newWorld(t, cat, []serve.Rule{firstTime(t, cat, "one", "SendCommand")})
+	w.opt.Triage, w.opt.Start = true, base.Add(time.Hour)
+	run(t, w, func(e *serve.Engine) {
+		send(t, e, "a", happened(1, base, "ana", "SendCommand"))
+		if list := due(t, w.db, time.Hour); list != nil {
+			t.Errorf("what was learned is due: %q", list)
+		}
+		if _, err := e.Backfill(t.Context(), serve.Backfill{From: base.Add(-time.Hour), To: base.Add(time.Hour), By: "kim"}); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"2026-03-01 12:00:00 alert"}, due(t, w.db, 0)); diff != "" {
+			t.Error(diff)
+		}
+	})
+	if len(w.notices) > 0 {
+		t.Errorf("told: %q", w.notices)
+	}
+}
+
+// An alert that is withdrawn is not investigated.
+func TestWithdrawnAlertsAreNotDue(t *testing.T) {
+	t.Parallel()
+	cat := ecs.NewCatalogue()
+	w := newWorld(t, cat, []serve.Rule{firstTime(t, cat, "one", "SendCommand")})
+	w.opt.Triage = true
+	run(t, w, func(e *serve.Engine) {
+		send(t, e, "a", happened(1, base, "ana", "SendCommand"), happened(2, base.AddDate(0, 0, 10), "ana", "SendCommand"))
+		send(t, e, "between", happened(3, base.AddDate(0, 0, 5), "ana", "SendCommand")) // both are one
+		if diff := cmp.Diff([]string{"2026-03-01 12:00:00 alert"}, due(t, w.db, 0)); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
