@@ -34,7 +34,10 @@ type Options struct {
 	// Again is how long after its event an alert is investigated again.
 	Again []time.Duration
 	Now   func() time.Time
-	Log   *slog.Logger // nil: silent
+	// Done, if not nil, is told of each part of an investigation that is done, to measure
+	// it; see [triage.Input].
+	Done func(part string)
+	Log  *slog.Logger // nil: silent
 
 	overrides [][]byte // that Weights were made of
 }
@@ -145,7 +148,7 @@ func (d *Desk) input(ctx context.Context, handle string, r *Request) (in *triage
 	in = &triage.Input{
 		Events: d.o.Events, Sums: summer{d.o.Events}, Coverage: ledger{d.o.DB}, Places: d.o.Places, PlacesDate: d.o.PlacesDate,
 		Catalogue: d.o.Catalogue, Weights: d.o.Weights, Settings: d.o.Settings, AsOf: r.AsOf, Trigger: r.Trigger,
-		History: &past{db: d.o.DB, catalogue: d.o.Catalogue},
+		History: &past{db: d.o.DB, catalogue: d.o.Catalogue}, Done: d.o.Done,
 	}
 	if r.Weights != nil {
 		in.Weights = r.Weights

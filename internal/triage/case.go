@@ -74,7 +74,8 @@ func open(ctx context.Context, in Input) (*Case, error) {
 		return nil, fmt.Errorf("read the alert's event: %w", err)
 	}
 	reader := newReader(in.Catalogue)
-	c := &Case{Input: in, Event: reader.event(found), reader: reader, ties: map[string]string{}, asked: map[question]*asked{}}
+	c := &Case{Input: in, Event: reader.read(found), reader: reader, ties: map[string]string{}, asked: map[question]*asked{}}
+	c.done("event")
 	t, w := c.Event.Time, in.Weights
 	if in.AsOf.Before(t) {
 		return nil, fmt.Errorf("the report is for %s, before the event at %s", in.AsOf.Format(time.RFC3339), t.Format(time.RFC3339))
@@ -97,6 +98,7 @@ func open(ctx context.Context, in Input) (*Case, error) {
 	if c.Baseline, err = newBaseline(ctx, c); err != nil {
 		return nil, err
 	}
+	c.done("baseline")
 	c.Related, c.relatedQuery, err = c.query(ctx, c.relatedKQL(), c.Window, maxRelated)
 	if err != nil {
 		return nil, err
@@ -108,7 +110,14 @@ func open(ctx context.Context, in Input) (*Case, error) {
 	for _, e := range c.Related {
 		c.ties[e.ID] = c.tie(e)
 	}
+	c.done("related")
 	return c, nil
+}
+
+func (c *Case) done(part string) {
+	if c.Done != nil {
+		c.Done(part)
+	}
 }
 
 // until returns t, or the time to which the store is read if that is earlier.
@@ -248,7 +257,7 @@ func (c *Case) query(ctx context.Context, text string, window Span, limit int) (
 			if err != nil {
 				return nil, q, fmt.Errorf("search the events: %w", err)
 			}
-			a.events = append(a.events, c.reader.event(s))
+			a.events = append(a.events, c.reader.read(s))
 		}
 		if len(a.events) > limit {
 			a.events, q.Truncated = a.events[:limit], true

@@ -1,17 +1,20 @@
 package triage
 
 import (
+	"bytes"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/debutsec/debut/cloudtrail"
 	"github.com/debutsec/debut/ecs"
 	"github.com/debutsec/debut/internal/store"
 )
 
 // An Event is a stored event as steps see it: what every step asks is read once, all
-// else is a field of its document. It is read-only and owns its memory.
+// else is a field of its document. It is read-only and owns its memory; the events of
+// a case are of one goroutine.
 type Event struct {
 	ID       string // eventID; the hash of the content if it has none
 	Time     time.Time
@@ -39,7 +42,13 @@ type Event struct {
 	IP       netip.Addr
 	Endpoint string // VPC endpoint
 	SharedID string
+	// AgentName is the name of the parsed agent (user_agent.name), or "".
+	AgentName string
 
+	// The document is built when a step asks for a field that is not above: of most
+	// events none does, and it costs twenty times what is read of them.
+	raw               []byte // until then
+	reader            *reader
 	doc               ecs.Document
 	request, response ecs.Document // flattened, parts of doc
 	document          bool         // it came as an ECS document
@@ -50,12 +59,17 @@ type Event struct {
 type reader struct {
 	id, account, owner, region, provider, action, code, message                 *ecs.Field
 	principal, kind, arn, userID, userName, credential, created, mfa, invokedBy *ecs.Field
-	fromWeb, agent, address, ip, endpoint, shared                               *ecs.Field
+	fromWeb, agent, agentName, address, ip, endpoint, shared                    *ecs.Field
+
+	// What documents are built with.
+	catalogue *ecs.Catalogue
+	record    cloudtrail.Record
+	event     *cloudtrail.Event
 }
 
 func newReader(cat *ecs.Catalogue) *reader {
 	const ct, identity = "aws.cloudtrail.", "aws.cloudtrail.user_identity."
-	r := new(reader)
+	r := &reader{catalogue: cat, event: cloudtrail.NewEvent(cat, nil)}
 	for _, f := range []struct {
 		dst  **ecs.Field
 		name string
@@ -79,6 +93,7 @@ func newReader(cat *ecs.Catalogue) *reader {
 		{&r.invokedBy, identity + "invoked_by"},
 		{&r.fromWeb, ct + "session_credential_from_console"},
 		{&r.agent, "user_agent.original"},
+		{&r.agentName, "user_agent.name"},
 		{&r.address, "source.address"},
 		{&r.ip, "source.ip"},
 		{&r.endpoint, ct + "vpc_endpoint_id"},
@@ -89,17 +104,15 @@ func newReader(cat *ecs.Catalogue) *reader {
 	return r
 }
 
-func (r *reader) event(s *store.Stored) *Event {
+func (r *reader) read(s *store.Stored) *Event {
 	get := func(f *ecs.Field) string { return strings.Clone(firstOf(s.Event.Values(f))) }
-	doc := s.Event.Document()
 	e := &Event{
 		ID: get(r.id), Time: time.Unix(0, s.Time).UTC(), Account: get(r.account), Owner: get(r.owner), Region: get(r.region),
 		Provider: get(r.provider), Action: get(r.action), Error: get(r.code), Message: get(r.message),
 		Principal: get(r.principal), Type: get(r.kind), ARN: get(r.arn), UserID: get(r.userID), UserName: get(r.userName),
 		Credential: get(r.credential), MFA: get(r.mfa), InvokedBy: get(r.invokedBy), FromWeb: get(r.fromWeb) == "true",
-		Agent: get(r.agent), Address: get(r.address), Endpoint: get(r.endpoint), SharedID: get(r.shared),
-		doc: doc, request: member(doc, "request_parameters"), response: member(doc, "response_elements"),
-		document: s.Kind == store.KindDocument,
+		Agent: get(r.agent), AgentName: get(r.agentName), Address: get(r.address), Endpoint: get(r.endpoint), SharedID: get(r.shared),
+		raw: bytes.Clone(s.Raw), reader: r, document: s.Kind == store.KindDocument,
 	}
 	if e.ID == "" {
 		e.ID = s.ID.String()
@@ -120,15 +133,44 @@ func (r *reader) event(s *store.Stored) *Event {
 	return e
 }
 
-// Values returns the values of a field of the ECS document, as queries see it.
-func (e *Event) Values(field string) []string { return e.doc.Values(field) }
+// load builds the document, if that was not done yet.
+func (e *Event) load() {
+	if e.raw == nil {
+		return
+	}
+	e.doc = e.reader.build(e.raw, e.document)
+	e.raw = nil
+	e.request, e.response = member(e.doc, "request_parameters"), member(e.doc, "response_elements")
+}
+
+// build builds the document of a stored record or document. It has nothing that only an
+// enricher knows.
+func (r *reader) build(raw []byte, document bool) ecs.Document {
+	if document {
+		if ev, err := ecs.ParseJSON(r.catalogue, raw); err == nil {
+			return ev.Document()
+		}
+	} else if _, err := r.record.Parse(raw); err == nil {
+		r.event.Reset(&r.record)
+		return r.event.Document()
+	}
+	return ecs.Document{} // the store read it before: it cannot be
+}
+
+// Values returns the values of a field of the ECS document, as queries see it, but for
+// what is known of agents and addresses: that is in AgentName, and [Case.place] tells it.
+func (e *Event) Values(field string) []string {
+	e.load()
+	return e.doc.Values(field)
+}
 
 // Value returns the first of them, or "".
-func (e *Event) Value(field string) string { return firstOf(e.doc.Values(field)) }
+func (e *Event) Value(field string) string { return firstOf(e.Values(field)) }
 
 // Request returns the values at a path of the request's parameters, such as
 // "instanceIds" or "targets.key"; lists are joined into one.
 func (e *Event) Request(path string) []string {
+	e.load()
 	if e.request == nil && e.document { // its names may have dots, where nothing is nested
 		return e.doc.Values("aws.cloudtrail.flattened.request_parameters." + path)
 	}
@@ -137,6 +179,7 @@ func (e *Event) Request(path string) []string {
 
 // Response returns the values at a path of the response.
 func (e *Event) Response(path string) []string {
+	e.load()
 	if e.response == nil && e.document {
 		return e.doc.Values("aws.cloudtrail.flattened.response_elements." + path)
 	}
@@ -145,10 +188,16 @@ func (e *Event) Response(path string) []string {
 
 // RequestTree returns a part of the request's parameters with its structure: a
 // map[string]any, a []any, a string or another scalar; nil if it is not there.
-func (e *Event) RequestTree(name string) any { return e.request[name] }
+func (e *Event) RequestTree(name string) any {
+	e.load()
+	return e.request[name]
+}
 
 // ResponseTree returns a part of the response.
-func (e *Event) ResponseTree(name string) any { return e.response[name] }
+func (e *Event) ResponseTree(name string) any {
+	e.load()
+	return e.response[name]
+}
 
 func member(doc ecs.Document, part string) ecs.Document {
 	v := map[string]any(doc)

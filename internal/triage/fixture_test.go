@@ -385,11 +385,11 @@ func (m *memory) Find(_ context.Context, _ time.Time, id ecs.ID) (*store.Stored,
 func (m *memory) Sums(_ context.Context, from, to time.Time) iter.Seq2[*Sum, error] {
 	return func(yield func(*Sum, error) bool) {
 		for _, s := range m.all {
-			e := m.reader.event(s)
+			e := m.reader.read(s)
 			if e.Time.Before(from) || !e.Time.Before(to) {
 				continue
 			}
-			agent := e.Value("user_agent.name")
+			agent := e.AgentName
 			if agent == "" || agent == "Other" {
 				agent = e.Agent
 			}

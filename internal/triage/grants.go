@@ -167,6 +167,7 @@ type resource struct{ arn, account string }
 
 // resources are those that CloudTrail itself adds to an event, with their owners.
 func (e *Event) resources() (list []resource) {
+	e.load()
 	v := any(map[string]any(e.doc))
 	for _, key := range []string{"aws", "cloudtrail", "resources"} {
 		m, ok := v.(map[string]any)

@@ -27,7 +27,7 @@ func network(e *Event) string {
 
 // agentName is the name of an event's agent as the baseline has it.
 func agentName(e *Event) string {
-	if n := e.Value("user_agent.name"); n != "" && n != "Other" {
+	if n := e.AgentName; n != "" && n != "Other" {
 		return n
 	}
 	return e.Agent

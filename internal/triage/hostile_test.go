@@ -95,7 +95,7 @@ func TestAnyAlert(t *testing.T) {
 			m := newMemory(t, readTrail(t, file), nil)
 			actions := map[string]string{} // to the id of an event
 			for _, s := range m.all {
-				e := m.reader.event(s)
+				e := m.reader.read(s)
 				actions[e.Provider+"/"+e.Action] = e.ID
 			}
 			for _, action := range slices.Sorted(maps.Keys(actions)) {

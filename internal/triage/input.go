@@ -139,6 +139,9 @@ type Input struct {
 	Previous []Version // reports before this one
 	Live     *Live     // nil: AWS was not asked
 	History  Alerts    // nil: no exception is tested
+	// Done, if not nil, is told of each part of the investigation that is done: "event",
+	// "baseline", "related", the steps by their ids, "report".
+	Done func(part string)
 }
 
 // Alerts tells which alerts of a rule there were, to test an exception.

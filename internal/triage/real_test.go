@@ -121,7 +121,7 @@ func readTrail(t *testing.T, root string) (records [][]byte) {
 func triageReal(t *testing.T, m *memory, meant func(*Event) bool) *Report {
 	t.Helper()
 	in := (&fixture{}).input(t, (&fixture{}).records(t))
-	i := slices.IndexFunc(m.all, func(s *store.Stored) bool { return meant(m.reader.event(s)) })
+	i := slices.IndexFunc(m.all, func(s *store.Stored) bool { return meant(m.reader.read(s)) })
 	if i < 0 {
 		t.Fatal("the event is not there")
 	}

@@ -56,6 +56,7 @@ func Run(ctx context.Context, in Input) (*Report, error) {
 		s.Run(c, a)
 		r.Steps = append(r.Steps, a.answer())
 		evidence = append(evidence, a.events...)
+		c.done(s.ID)
 		if err := ctx.Err(); err != nil {
 			return nil, err //nolint:wrapcheck // the caller cancelled
 		}
@@ -70,6 +71,7 @@ func Run(ctx context.Context, in Input) (*Report, error) {
 	c.ask(r)
 	c.summarise(r)
 	r.complete()
+	c.done("report")
 	return r, nil
 }
 
