@@ -15,6 +15,7 @@ import (
 
 	"github.com/debutsec/debut/cloudtrail"
 	"github.com/debutsec/debut/ecs"
+	"github.com/debutsec/debut/internal/enrich"
 	"github.com/debutsec/debut/internal/store"
 	"github.com/debutsec/debut/internal/store/events"
 	"github.com/debutsec/debut/internal/store/sqlite"
@@ -33,27 +34,47 @@ type question struct {
 	sums store.RollupQuery
 }
 
-// questions measures what an alert's triage asks of thirty days of stored events.
-func (b *bench) questions(ctx context.Context) (err error) {
-	cat := ecs.NewCatalogue()
+// stored returns the folder of a store with thirty days of a generated trail.
+func (b *bench) stored(ctx context.Context, cat *ecs.Catalogue) (string, error) {
 	dir := filepath.Join(b.dir, "stored")
-	if _, err := os.Stat(dir); err != nil {
-		trail, err := b.generate(ctx, "month", b.records/storePasses, "--days", "5")
-		if err != nil {
-			return err
-		}
-		if err := b.fill(ctx, dir, trail, cat); err != nil {
-			return err
-		}
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
 	}
+	trail, err := b.generate(ctx, "month", b.records/storePasses, "--days", "5")
+	if err != nil {
+		return "", err
+	}
+	return dir, b.fill(ctx, dir, trail, cat)
+}
+
+// withStore opens the store for a while, and says what is in it.
+func (b *bench) withStore(ctx context.Context, dir string, cat *ecs.Catalogue, do func(*sqlite.DB, *events.Store) error) error {
 	db, s, err := openStore(ctx, dir, cat)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close(), db.Close()) }()
+	return errors.Join(do(db, s), s.Close(), db.Close())
+}
+
+func (b *bench) tellStore(s *events.Store) {
 	st := s.Stats()
 	b.printf("\nstore: %d events in %d segments, %d MB, and %d MB of sums by hour; %d in the log\n\n", st.SegmentRows, st.Segments, st.SegmentBytes/1e6, st.RollupBytes/1e6, st.LogRecords)
-	list, err := triageQuestions(ctx, s, cat, st.Last)
+}
+
+// questions measures what an alert's triage asks of thirty days of stored events.
+func (b *bench) questions(ctx context.Context) error {
+	cat := ecs.NewCatalogue()
+	dir, err := b.stored(ctx, cat)
+	if err != nil {
+		return err
+	}
+	return b.withStore(ctx, dir, cat, func(_ *sqlite.DB, s *events.Store) error { return b.ask(ctx, s, cat) })
+}
+
+func (b *bench) ask(ctx context.Context, s *events.Store, cat *ecs.Catalogue) error {
+	b.tellStore(s)
+	last := s.Stats().Last
+	list, err := triageQuestions(ctx, s, cat, last)
 	if err != nil {
 		return err
 	}
@@ -64,7 +85,7 @@ func (b *bench) questions(ctx context.Context) (err error) {
 		var used time.Duration
 		for range b.rounds + 1 {
 			began, before := time.Now(), cpuUsed() //nolint:forbidigo // it measures
-			if rows, err = q.ask(ctx, s, cat, st.Last); err != nil {
+			if rows, err = q.ask(ctx, s, cat, last); err != nil {
 				return fmt.Errorf("%s: %w", q.name, err)
 			}
 			took, used = append(took, time.Since(began)), cpuUsed()-before
@@ -127,7 +148,11 @@ func openStore(ctx context.Context, dir string, cat *ecs.Catalogue) (*sqlite.DB,
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := events.Open(events.Options{Dir: dir, DB: db, Catalogue: cat, Now: time.Now}) //nolint:contextcheck,forbidigo // it opens a store; it measures
+	agents, err := enrich.New(enrich.Options{}) // there is nothing to close without databases
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	s, err := events.Open(events.Options{Dir: dir, DB: db, Catalogue: cat, Enricher: agents, Now: time.Now}) //nolint:contextcheck,forbidigo // it opens a store; it measures
 	if err != nil {
 		return nil, nil, errors.Join(err, db.Close())
 	}

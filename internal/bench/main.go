@@ -38,7 +38,7 @@ func main() {
 	flag.StringVar(&b.trail, "trail", "", "folder with a real trail")
 	flag.BoolVar(&b.big, "big", false, "measure memory at 1, 4 and 10 GB of JSON too")
 	flag.StringVar(&b.dir, "dir", "", "folder for the trails, which is kept; default a temporary one")
-	flag.StringVar(&b.only, "only", "", "measure only this: ratio, rules, objects, memory, serve, known, store")
+	flag.StringVar(&b.only, "only", "", "measure only this: ratio, rules, objects, memory, serve, known, store, triage")
 	flag.DurationVar(&b.seconds, "serve", 30*time.Second, "how long the daemon's ingest is measured")
 	flag.IntVar(&b.rate, "rate", 0, "records a second that the daemon is given; 0: as fast as it takes them")
 	flag.IntVar(&b.known, "known", 1_000_000, "known combinations of the larger memory")
@@ -124,7 +124,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 	for _, part := range []struct {
 		name string
 		run  func(context.Context) error
-	}{{"ratio", b.ratios}, {"rules", b.ruleCounts}, {"objects", b.objects}, {"memory", b.memory}, {"serve", b.ingest}, {"known", b.knownCombinations}, {"store", b.questions}} {
+	}{{"ratio", b.ratios}, {"rules", b.ruleCounts}, {"objects", b.objects}, {"memory", b.memory}, {"serve", b.ingest}, {"known", b.knownCombinations}, {"store", b.questions}, {"triage", b.investigations}} {
 		if b.only != "" && b.only != part.name {
 			continue
 		}
