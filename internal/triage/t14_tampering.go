@@ -30,12 +30,15 @@ func runTampering(c *Case, a *Asking) {
 			n++
 			a.Say(own, "%s. %s", c.deed(own), d.why)
 			if d.key != "" {
-				a.Find("own", own, "%s", c.fact(own))
+				a.Find(d.key, own, "%s", c.fact(own))
 			}
 		}
 		if len(failed) > 0 {
 			n++
 			a.failed(failed)
+			if d.key != "" {
+				a.Find("tried", failed, "%s, without success", c.fact(failed))
+			}
 		}
 		others, _ := d.pick(c, without(every, near))
 		if len(others) > 0 {
@@ -106,7 +109,7 @@ func no(e *Event, path string) bool { return slices.Contains(e.Request(path), "f
 // tamperDeeds are the deeds of T14. Those without a key are told and count nothing: they
 // weaken protection, but often for good reasons.
 func tamperDeeds(logs logStore) []deed {
-	const key = "own" // or "other", by who did it
+	const key, organisation = "own", "organisation" // or "other", by who did it
 	return []deed{
 		{key, []string{"cloudtrail"}, []string{"StopLogging", "DeleteTrail", "DeleteEventDataStore", "StopEventDataStoreIngestion"}, "What follows is not logged there.", nil, true},
 		{key, []string{"cloudtrail"}, []string{"UpdateTrail"}, "The trail logs less, or elsewhere.", logs.less, true},
@@ -122,12 +125,12 @@ func tamperDeeds(logs logStore) []deed {
 		{key, []string{"events"}, []string{"DisableRule", "DeleteRule"}, "Alarms may hang on the rule.", func(c *Case, e *Event) bool { return !c.usual(e) }, true},
 		{key, []string{"securityhub"}, []string{"DisableSecurityHub", "BatchDisableStandards"}, "Findings are no longer gathered.", nil, true},
 		{key, []string{"macie2", "detective", "access-analyzer", "inspector2"}, []string{"DisableMacie", "DeleteGraph", "DeleteAnalyzer", "Disable"}, "A protection of AWS is off.", nil, true},
+		{organisation, []string{"organizations"}, []string{"LeaveOrganization", "RemoveAccountFromOrganization", "DetachPolicy", "DisablePolicyType", "DeletePolicy"}, "Limits of the organisation may no longer hold.", nil, true},
 
 		{"", []string{"cloudtrail"}, []string{"UpdateTrail"}, "Whether the trail delivered to another bucket before is not known.", func(c *Case, e *Event) bool {
 			return !logs.less(c, e) && len(e.Request("s3BucketName")) > 0 && len(logs.before(e, "s3BucketName")) == 0
 		}, false},
 		{"", []string{"events"}, []string{"DisableRule", "DeleteRule"}, "This principal did so in the weeks before too.", func(c *Case, e *Event) bool { return c.usual(e) }, false},
-		{"", []string{"organizations"}, []string{"LeaveOrganization", "RemoveAccountFromOrganization", "DetachPolicy", "DisablePolicyType", "DeletePolicy"}, "Limits of the organisation may no longer hold.", nil, true},
 		{"", []string{"kms"}, []string{"DisableKey", "ScheduleKeyDeletion"}, "What the key encrypts cannot be read any more.", func(_ *Case, e *Event) bool { return !logs.key(e) }, true},
 		{"", []string{"logs"}, []string{"DeleteLogGroup", "DeleteLogStream"}, "Logs of an application or service are gone.", func(_ *Case, e *Event) bool { return !logs.group(e) }, true},
 		{"", []string{"cloudwatch", "monitoring"}, []string{"DeleteAlarms", "DisableAlarmActions"}, "Alarms are silent.", nil, true},
