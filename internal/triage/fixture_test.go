@@ -422,7 +422,7 @@ func (m *memory) Covered(_ context.Context, _, _ string, from, to time.Time) (Co
 
 func (m *memory) Accounts(context.Context) (list []string, err error) {
 	for _, s := range m.all {
-		list = append(list, m.reader.event(s).Owner)
+		list = append(list, m.reader.read(s).Owner)
 	}
 	slices.Sort(list)
 	return slices.Compact(list), nil
