@@ -30,7 +30,7 @@ var ladder = []struct {
 	{"the event store is made of segments", []string{"internal/store/events"}},
 	{"what runs for ever knows stores and sources by what they promise", []string{"internal/serve", "internal/config", "internal/server/api", "internal/triage"}},
 	{"what people see, and what AWS is asked", []string{"internal/report", "internal/triage/live"}},
-	{"an alert, its store and its investigation", []string{"internal/desk"}},
+	{"an alert, its store and its investigation", []string{"internal/triage/desk"}},
 	{"what people are told", []string{"internal/notify"}},
 	{"what programs see", []string{"internal/server"}},
 	{"the parts put together", []string{"internal/daemon"}},

@@ -15,11 +15,11 @@ import (
 	"time"
 
 	"github.com/debutsec/debut/ecs"
-	"github.com/debutsec/debut/internal/desk"
 	"github.com/debutsec/debut/internal/store"
 	"github.com/debutsec/debut/internal/store/events"
 	"github.com/debutsec/debut/internal/store/sqlite"
 	"github.com/debutsec/debut/internal/triage"
+	"github.com/debutsec/debut/internal/triage/desk"
 )
 
 // triageBar is how long the triage of one alert may take over ten million events.

@@ -8,7 +8,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/debutsec/debut/internal/daemon"
-	"github.com/debutsec/debut/internal/desk"
+	"github.com/debutsec/debut/internal/triage/desk"
 )
 
 // ConfigCmd is about the configuration of the daemon.

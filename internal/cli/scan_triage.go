@@ -17,12 +17,12 @@ import (
 	"github.com/debutsec/debut/ecs"
 	"github.com/debutsec/debut/internal/alert"
 	"github.com/debutsec/debut/internal/daemon"
-	"github.com/debutsec/debut/internal/desk"
 	"github.com/debutsec/debut/internal/enrich"
 	"github.com/debutsec/debut/internal/pipeline"
 	"github.com/debutsec/debut/internal/report"
 	"github.com/debutsec/debut/internal/store"
 	"github.com/debutsec/debut/internal/triage"
+	"github.com/debutsec/debut/internal/triage/desk"
 )
 
 type catalogue = *ecs.Catalogue

@@ -13,13 +13,13 @@ import (
 
 	"github.com/debutsec/debut/ecs"
 	"github.com/debutsec/debut/internal/daemon"
-	"github.com/debutsec/debut/internal/desk"
 	"github.com/debutsec/debut/internal/report"
 	"github.com/debutsec/debut/internal/server"
 	"github.com/debutsec/debut/internal/server/api"
 	"github.com/debutsec/debut/internal/store"
 	"github.com/debutsec/debut/internal/store/events"
 	"github.com/debutsec/debut/internal/triage"
+	"github.com/debutsec/debut/internal/triage/desk"
 	"github.com/debutsec/debut/internal/triage/live"
 )
 

@@ -16,7 +16,6 @@ import (
 
 	"github.com/debutsec/debut/ecs"
 	"github.com/debutsec/debut/internal/config"
-	"github.com/debutsec/debut/internal/desk"
 	"github.com/debutsec/debut/internal/enrich"
 	"github.com/debutsec/debut/internal/notify"
 	"github.com/debutsec/debut/internal/serve"
@@ -25,6 +24,7 @@ import (
 	"github.com/debutsec/debut/internal/source/push"
 	"github.com/debutsec/debut/internal/store/events"
 	"github.com/debutsec/debut/internal/store/sqlite"
+	"github.com/debutsec/debut/internal/triage/desk"
 )
 
 // Options say what to run.

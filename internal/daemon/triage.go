@@ -7,9 +7,9 @@ import (
 	"os"
 	"time"
 
-	"github.com/debutsec/debut/internal/desk"
 	"github.com/debutsec/debut/internal/server/api"
 	"github.com/debutsec/debut/internal/store"
+	"github.com/debutsec/debut/internal/triage/desk"
 )
 
 // triage opens the desk at which alerts are investigated.

@@ -16,12 +16,12 @@ import (
 	"github.com/debutsec/debut/cloudtrail"
 	"github.com/debutsec/debut/ecs"
 	"github.com/debutsec/debut/internal/config"
-	"github.com/debutsec/debut/internal/desk"
 	"github.com/debutsec/debut/internal/server/api"
 	"github.com/debutsec/debut/internal/store"
 	"github.com/debutsec/debut/internal/store/events"
 	"github.com/debutsec/debut/internal/store/memory"
 	"github.com/debutsec/debut/internal/triage"
+	"github.com/debutsec/debut/internal/triage/desk"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
