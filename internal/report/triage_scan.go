@@ -3,7 +3,6 @@ package report
 import (
 	_ "embed" // the page's template
 	"fmt"
-	"html/template"
 	"io"
 	"slices"
 	"strings"
@@ -104,8 +103,6 @@ func TriagePage(r *triage.Report) string {
 //go:embed triage_index.html
 var indexSource string
 
-var indexPage = template.Must(template.New("index").Parse(indexSource)) //nolint:gochecknoglobals // a constant
-
 type indexRow struct {
 	Page, Time, Verdict, Class, Severity, Rule, Who, What, Where, Summary string
 	Score                                                                 int
@@ -131,7 +128,11 @@ func TriageIndex(w io.Writer, s *Scan) error {
 			Safe(l.Who), Safe(l.What), Safe(l.Where), Safe(clip(r.Summary, maxSummary)), r.Score,
 		})
 	}
-	return indexPage.Execute(w, map[string]any{
+	t, err := pageTemplate(indexSource, nil)
+	if err != nil {
+		return err
+	}
+	return t.Execute(w, map[string]any{
 		"Rows": rows, "Paths": Safe(strings.Join(few(s.Paths, maxName), ", ")), "Now": clock(s.Now, timeFormat), "Version": s.Version, "Note": triageNote(s),
 	})
 }
