@@ -90,3 +90,29 @@ func checkSum(t *testing.T, r *Report) {
 		}
 	}
 }
+
+// What AWS refuses is an unknown of the question that it would answer, and nobody is
+// told to ask again what was asked.
+func TestRefusedByAWS(t *testing.T) {
+	t.Parallel()
+	f := &fixture{Live: &Live{
+		Commands:  Looked[[]LiveCommand]{Looks: []Look{{Call: "ssm:ListCommands", Time: alertTime, Error: "AccessDenied", Policy: "{}"}}},
+		Instances: Looked[[]LiveInstance]{Looks: []Look{{Call: "ec2:DescribeInstances", Time: alertTime, Error: "AWS did not answer in time"}}},
+	}}
+	r, err := Run(t.Context(), f.input(t, f.records(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"what ssm:ListCommands would tell: AccessDenied": "T5", "what ec2:DescribeInstances would tell: AWS did not answer in time": "T1"}
+	for _, u := range r.Unknowns {
+		if strings.Contains(u.Remedy, "--live") {
+			t.Errorf("to ask again: %+v", u)
+		}
+		if want[u.What] == u.Step {
+			delete(want, u.What)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("not told: %v; unknown are %+v", want, r.Unknowns)
+	}
+}

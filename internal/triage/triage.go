@@ -92,7 +92,37 @@ func (c *Case) unknowns(r *Report) {
 	for i := range r.Steps {
 		r.Unknowns = append(r.Unknowns, r.Steps[i].Unknowns...)
 	}
+	for i := range r.Unknowns {
+		if u := &r.Unknowns[i]; c.Live != nil && strings.Contains(u.Remedy, "--live") {
+			u.Remedy = "" // it was asked: what AWS refused follows
+		}
+	}
+	for _, l := range r.Live {
+		if l.Error == "" {
+			continue
+		}
+		u := Unknown{Step: stepOfCall(l.Call), What: "what " + l.Call + " would tell: " + l.Error}
+		if l.Policy != "" {
+			u.Remedy = "Allow " + l.Call + " to whoever asks AWS; debut triage --print-policy prints all of the policy."
+		}
+		r.Unknowns = append(r.Unknowns, u)
+	}
 	slices.SortStableFunc(r.Unknowns, func(a, b Unknown) int { return weights[b.Step] - weights[a.Step] })
+}
+
+// stepOfCall is the question that a look at AWS would answer.
+func stepOfCall(call string) string {
+	switch {
+	case strings.Contains(call, "Invocation"):
+		return "T15"
+	case strings.Contains(call, "Command"):
+		return "T5"
+	case strings.Contains(call, "Document"):
+		return "T2"
+	case strings.Contains(call, "Association"), strings.Contains(call, "MaintenanceWindow"):
+		return "F"
+	}
+	return "T1"
 }
 
 // complete makes empty lists of those that are nil: a reader of the JSON finds every

@@ -134,9 +134,13 @@ func (a *Asker) stamp(call string, err error) triage.Look {
 	if err == nil {
 		return l
 	}
+	// One question may take several calls: the one that failed is named.
+	if op, ok := errors.AsType[*smithy.OperationError](err); ok {
+		l.Call = strings.ToLower(op.ServiceID) + ":" + op.OperationName
+	}
 	l.Error = reason(err)
 	if api, ok := errors.AsType[smithy.APIError](err); ok && (strings.Contains(api.ErrorCode(), "AccessDenied") || strings.Contains(api.ErrorCode(), "UnauthorizedOperation")) {
-		l.Policy = string(PolicyFor(call))
+		l.Policy = string(PolicyFor(l.Call))
 	}
 	return l
 }

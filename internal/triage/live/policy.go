@@ -40,21 +40,27 @@ type document struct {
 
 // Policy returns the IAM policy that allows what [Asker.Ask] reads, and forbids what an
 // investigator must not: parameters, secrets and changes of itself.
-func Policy() []byte { return policy(actions[:], true) }
-
-// PolicyFor returns a policy that allows only some actions.
-func PolicyFor(some ...string) []byte { return policy(some, false) }
-
-func policy(allow []string, guard bool) []byte {
-	d := document{Version: "2012-10-17", Statement: []statement{{"DebutTriageReads", "Allow", allow, "*"}}}
-	if guard {
-		d.Statement = append(d.Statement, statement{
+func Policy() []byte {
+	text, err := json.MarshalIndent(document{Version: "2012-10-17", Statement: []statement{
+		{"DebutTriageReads", "Allow", actions[:], "*"},
+		{
 			"DebutTriageNever", "Deny",
-			[]string{"ssm:GetParameter*", "secretsmanager:GetSecretValue", "secretsmanager:BatchGetSecretValue", "iam:Put*", "iam:Attach*", "iam:Detach*", "iam:Delete*", "iam:Update*"},
+			[]string{
+				"ssm:GetParameter*", "secretsmanager:GetSecretValue", "secretsmanager:BatchGetSecretValue",
+				"iam:Put*", "iam:Attach*", "iam:Detach*", "iam:Delete*", "iam:Update*",
+			},
 			"*",
-		})
+		},
+	}}, "", "  ")
+	if err != nil {
+		panic(err) // strings only
 	}
-	text, err := json.MarshalIndent(d, "", "  ")
+	return text
+}
+
+// PolicyFor returns, in one line, a policy that allows only some actions.
+func PolicyFor(some ...string) []byte {
+	text, err := json.Marshal(document{Version: "2012-10-17", Statement: []statement{{"DebutTriageReads", "Allow", some, "*"}}})
 	if err != nil {
 		panic(err) // strings only
 	}
