@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/debutsec/debut/internal/daemon"
 	"github.com/debutsec/debut/internal/report"
 	"github.com/debutsec/debut/internal/store"
 	"github.com/debutsec/debut/internal/store/events"
@@ -208,15 +209,38 @@ func sizeText(n int64) string {
 // StoreCompactCmd compacts a store.
 type StoreCompactCmd struct{ dataFlag }
 
+// Help is shown below the flags.
+func (*StoreCompactCmd) Help() string {
+	return `Makes segments of the event log and merges small ones, as a server does by itself. Addresses are looked up
+in the databases of the configuration (rules.geoip); with --data in none, unless --config is given too. What
+was looked up before stays.`
+}
+
+// databases are those of the configuration. A folder that is named need not be its.
+func (c *StoreCompactCmd) databases(env *Env) ([]string, error) {
+	if c.Data != "" && c.Config == "" {
+		return nil, nil
+	}
+	cfg, err := c.load(env)
+	if err != nil {
+		return nil, err
+	}
+	return cfg.Rules.GeoIP, nil
+}
+
 // Run implements the command.
 func (c *StoreCompactCmd) Run(env *Env) (err error) {
-	enricher, err := newEnricher(nil) // the sums by hour tell user agents apart by their class
+	geoip, err := c.databases(env)
+	if err != nil {
+		return err
+	}
+	enricher, err := newEnricher(geoip) // the sums by hour tell user agents apart by their class
 	if err != nil {
 		return err
 	}
 	defer closeEnricher(env, enricher)
 	s, db, closeStore, err := openEvents(env, c.dataFlag, false, events.Options{
-		Enricher: enricher, Log: slog.New(slog.NewTextHandler(env.Stderr, nil)),
+		Enricher: enricher, Places: daemon.Places(geoip), Log: slog.New(slog.NewTextHandler(env.Stderr, nil)),
 	})
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/debutsec/debut/ecs"
+	"github.com/debutsec/debut/internal/daemon"
 	"github.com/debutsec/debut/internal/store"
 	"github.com/debutsec/debut/internal/store/events"
 	"github.com/debutsec/debut/internal/store/sqlite"
@@ -91,6 +93,70 @@ func storeFolder(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// Where an address was when its event was stored is not lost when somebody compacts.
+func TestCompactKeepsPlaces(t *testing.T) {
+	t.Parallel()
+	dir, geoip := t.TempDir(), cityOf(t, "city.mmdb")
+	write := func(n int) {
+		t.Helper()
+		enricher, err := newEnricher([]string{geoip})
+		if err != nil {
+			t.Fatal(err)
+		}
+		db, err := sqlite.Open(t.Context(), dir, sqlite.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := events.Open(events.Options{Dir: dir, DB: db, Now: clock, Enricher: enricher, Places: daemon.Places([]string{geoip})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := storeRecord(n)
+		r.Raw = bytes.ReplaceAll(r.Raw, []byte("198.18.0."), []byte("203.0.113."))
+		e, err := events.Encode(&store.Frame{Records: []store.Record{r}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Append(t.Context(), []store.Encoded{e}); err != nil {
+			t.Fatal(err)
+		}
+		if n%10 < 9 { // the last is left to the command
+			s.Folded(s.End())
+			if err := s.Compact(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(s.Close(), db.Close(), enricher.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range 8 { // as many as are merged
+		write(n)
+	}
+	write(9)
+	search := []string{"search", "source.geo.country_name: Iceland", "--format", "records"}
+	code, _, errs := runStore(t, dir, "store", "compact")
+	if code != 0 {
+		t.Fatalf("code %d: %s", code, errs)
+	}
+	code, out, errs := runStore(t, dir, search...)
+	if n := strings.Count(out, "\n"); code != 0 || n != 8 {
+		t.Errorf("%d of 8 events have a place (the ninth nobody looked up), code %d: %s", n, code, errs)
+	}
+	config := filepath.Join(t.TempDir(), "debut.toml")
+	if err := os.WriteFile(config, fmt.Appendf(nil, "data_dir = %q\n[rules]\ngeoip = [%q]\n", dir, geoip), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	write(19)
+	if code, _, errs := runStore(t, dir, "store", "compact", "--config", config); code != 0 {
+		t.Fatalf("code %d: %s", code, errs)
+	}
+	code, out, errs = runStore(t, dir, search...)
+	if n := strings.Count(out, "\n"); code != 0 || n != 9 {
+		t.Errorf("with the databases of the configuration: %d of 9 events have a place, code %d: %s", n, code, errs)
+	}
 }
 
 func TestSearch(t *testing.T) {

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -79,7 +77,7 @@ func Open(ctx context.Context, o Options) (_ *Daemon, err error) {
 		return nil, err
 	}
 	if d.events, err = events.Open(events.Options{ //nolint:contextcheck // it opens a store; there is nothing to wait for
-		Dir: c.DataDir, DB: d.db, Catalogue: d.catalogue, Enricher: d.enricher, Places: places(c.Rules.GeoIP), Now: o.Now, Log: o.Log,
+		Dir: c.DataDir, DB: d.db, Catalogue: d.catalogue, Enricher: d.enricher, Places: Places(c.Rules.GeoIP), Now: o.Now, Log: o.Log,
 		SealAfter: time.Duration(c.Store.CompactInterval),
 		Retention: events.Retention{Age: time.Duration(c.Store.RetentionAge), Bytes: int64(c.Store.RetentionBytes)},
 	}); err != nil {
@@ -110,17 +108,6 @@ func Open(ctx context.Context, o Options) (_ *Daemon, err error) {
 		AllowInsecure: c.Server.AllowInsecure, Names: c.Server.Names, OpenMetrics: c.Server.OpenMetrics,
 	})
 	return d, d.server.Listen(ctx)
-}
-
-// places names the databases that addresses were looked up in.
-func places(paths []string) string {
-	var out []string
-	for _, p := range paths {
-		if info, err := os.Stat(p); err == nil {
-			out = append(out, filepath.Base(p)+" of "+info.ModTime().UTC().Format(time.DateOnly))
-		}
-	}
-	return strings.Join(out, "; ")
 }
 
 // begin is how a new store begins.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/debutsec/debut/internal/server/api"
@@ -26,6 +28,17 @@ func (d *Daemon) triage() error {
 	}
 	d.desk = desk.New(o)
 	return nil
+}
+
+// Places names the databases that addresses are looked up in, with their dates.
+func Places(paths []string) string {
+	var out []string
+	for _, p := range paths {
+		if info, err := os.Stat(p); err == nil {
+			out = append(out, filepath.Base(p)+" of "+info.ModTime().UTC().Format(time.DateOnly))
+		}
+	}
+	return strings.Join(out, "; ")
 }
 
 // PlacesDate is the date of the oldest of some databases; zero: there are none.

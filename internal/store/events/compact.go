@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/debutsec/debut/ecs"
@@ -87,7 +88,7 @@ func (s *Store) compactFile(ctx context.Context, f *logFile) error {
 	defer func() { _ = m.close() }() // only read from
 	count := newCounter(s.segmentsBut(nil), p.min, p.max+1, s.hurtSegment)
 	defer count.known.close()
-	made, err := s.writeSegments(ctx, m, count, from, f.end)
+	made, err := s.writeSegments(ctx, m, count, s.opt.Places, from, f.end)
 	if err != nil {
 		return err
 	}
@@ -101,9 +102,9 @@ func (s *Store) segmentsBut(some []*segment) []*segment {
 	return slices.DeleteFunc(slices.Clone(s.segs.list), func(g *segment) bool { return slices.Contains(some, g) })
 }
 
-// writeSegments writes a stream to as many segments as it takes. They are durable, and
-// not listed yet.
-func (s *Store) writeSegments(ctx context.Context, in stream, count *counter, from, to int64) (made []*segment, err error) {
+// writeSegments writes a stream to as many segments as it takes, with places from the
+// databases that are named. They are durable, and not listed yet.
+func (s *Store) writeSegments(ctx context.Context, in stream, count *counter, places string, from, to int64) (made []*segment, err error) {
 	var out *segmentWriter
 	defer func() {
 		if err == nil {
@@ -145,7 +146,7 @@ func (s *Store) writeSegments(ctx context.Context, in stream, count *counter, fr
 			}
 		}
 		if out == nil {
-			if out, err = s.newSegment(); err != nil {
+			if out, err = s.newSegment(places); err != nil {
 				return made, err
 			}
 		}
@@ -173,7 +174,7 @@ type segmentWriter struct {
 	day  int64 // of the last row
 }
 
-func (s *Store) newSegment() (*segmentWriter, error) {
+func (s *Store) newSegment(places string) (*segmentWriter, error) {
 	s.mu.Lock()
 	id := s.segs.next
 	s.segs.next++
@@ -185,7 +186,7 @@ func (s *Store) newSegment() (*segmentWriter, error) {
 		return nil, fmt.Errorf("begin a segment: %w", err)
 	}
 	w := &segmentWriter{s: s, g: g, file: f, buf: &buffered{w: f}}
-	w.w = parquet.NewWriter(w.buf, s.columns, s.opt.Places)
+	w.w = parquet.NewWriter(w.buf, s.columns, places)
 	if w.sums, err = s.newRollups(s.rollupPath(g) + tmpSuffix); err != nil {
 		w.abandon()
 		return nil, err
@@ -292,25 +293,65 @@ func (s *Store) mergeSmall(ctx context.Context) error {
 	}
 }
 
-// mergeable returns segments that should be one, if there are any.
+// mergeable returns segments that should be one, if there are any. Who has no databases
+// merges those of which the addresses were looked up with each other only: what nobody
+// has looked up yet is looked up by whoever reads it.
 func (s *Store) mergeable() []*segment {
 	type class struct {
 		first, last int64 // days
 		size        int
+		placed      bool
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	classes := map[class][]*segment{}
-	for _, g := range s.segs.list {
-		if g.damaged || g.Raw >= mergeRaw {
+	for _, g := range s.segmentsBut(nil) {
+		if g.Raw >= mergeRaw || s.isDamaged(g) {
 			continue
 		}
-		c := class{dayOf(g.Min.UnixNano()), dayOf(g.Max.UnixNano()), (bits.Len64(uint64(g.Raw/mergeBase)) + 2) / 3}
+		c := class{
+			first: dayOf(g.Min.UnixNano()), last: dayOf(g.Max.UnixNano()), size: (bits.Len64(uint64(g.Raw/mergeBase)) + 2) / 3,
+			placed: s.opt.Places == "" && s.placesOf(g) != "",
+		}
 		if classes[c] = append(classes[c], g); len(classes[c]) >= mergeFan {
 			return classes[c]
 		}
 	}
 	return nil
+}
+
+// placesOf returns the databases that a segment's places come from; empty: nothing was
+// looked up. Only who holds s.work asks.
+func (s *Store) placesOf(g *segment) string {
+	if g.places != nil {
+		return *g.places
+	}
+	r := &segmentReader{damaged: func(err error) error {
+		s.hurtSegment(g, err)
+		return nil // it is not merged
+	}}
+	places := ""
+	if err := r.open(g); err == nil && r.f != nil {
+		places = r.f.Places()
+	}
+	_ = r.close() // only read from
+	g.places = &places
+	return places
+}
+
+// placesOfAll names the databases that the places of merged segments come from.
+func (s *Store) placesOfAll(some []*segment) string {
+	var names []string
+	add := func(places string) {
+		for name := range strings.SplitSeq(places, "; ") {
+			if name != "" && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	for _, g := range some {
+		add(s.placesOf(g))
+	}
+	add(s.opt.Places)
+	return strings.Join(names, "; ")
 }
 
 // merge makes one segment of several, or a few if days end in between.
@@ -333,7 +374,7 @@ func (s *Store) merge(ctx context.Context, some []*segment) error {
 	defer func() { _ = m.close() }() // only read from
 	count := newCounter(s.segmentsBut(some), first, last+1, s.hurtSegment)
 	defer count.known.close()
-	made, err := s.writeSegments(ctx, m, count, from, to)
+	made, err := s.writeSegments(ctx, m, count, s.placesOfAll(some), from, to)
 	if errors.Is(err, store.ErrDamaged) && slices.ContainsFunc(some, s.isDamaged) {
 		return nil // told, and the damaged one is left alone from now on
 	}

@@ -124,6 +124,9 @@ func (m *merger) take(e *entry) {
 			if have.ingested > e.ingested {
 				have.ingested = e.ingested
 			}
+			if have.place == nil {
+				have.place = e.place
+			}
 			return
 		}
 		if at == len(m.group) && e.before(have) {

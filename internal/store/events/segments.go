@@ -61,6 +61,9 @@ type segment struct {
 	path    string
 	damaged bool // something in it cannot be read: it is not merged
 	remake  bool // its rollups cannot be read
+	// places are the databases that its places come from, once somebody has asked.
+	// Guarded by Store.work.
+	places *string
 }
 
 // rollupPath is the file of a segment's rollups. They are not among the segments: other

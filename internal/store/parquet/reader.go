@@ -106,6 +106,13 @@ var errDisk = errors.New("the disk cannot be read")
 // Groups returns the row groups, in order of time.
 func (f *File) Groups() []Group { return f.groups }
 
+// Places names the databases that the places of the rows come from; empty: nothing was
+// looked up.
+func (f *File) Places() string {
+	places, _ := f.f.Lookup(metaPlaces)
+	return places
+}
+
 // Rows returns the number of rows.
 func (f *File) Rows() int64 { return f.f.NumRows() }
 
