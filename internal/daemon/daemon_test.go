@@ -229,6 +229,12 @@ func TestDaemon(t *testing.T) {
 		if got := d.who(base); !slices.Equal(got, []string{"a rule: ana", "a rule: cy"}) {
 			t.Errorf("pushed and acknowledged, and the alerts are %v", got)
 		}
+		d.until("segments in the status", func() bool {
+			var st struct{ Log struct{ End, Compacted, Segments, Events int64 } }
+			_, b := d.request(http.MethodGet, base+"/api/v1/status", "")
+			d.last = string(b)
+			return json.Unmarshal(b, &st) == nil && st.Log.Compacted == st.Log.End && st.Log.Segments > 0 && st.Log.Events == 3
+		})
 		// Another name keeps the memory, another meaning rebuilds it.
 		d.rule("renamed", "event.action: SendCommand")
 		d.until("a reload", func() bool { return strings.Contains(d.log.String(), "rules reloaded") })

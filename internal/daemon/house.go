@@ -152,6 +152,8 @@ func (d *Daemon) Status() api.Status {
 // sizes asks the store, where that is cheap.
 func (d *Daemon) sizes(st *api.Status) {
 	st.Memory.Bytes = d.db.Size()
+	e := d.events.Stats()
+	st.Log.Compacted, st.Log.Segments, st.Log.SegmentBytes, st.Log.Events = e.Compacted, int64(e.Segments), e.SegmentBytes, e.SegmentRows
 	err := d.db.View(d.ctx, func(tx store.Tx) error {
 		for i := range st.Sources {
 			s := &st.Sources[i]
