@@ -156,7 +156,8 @@ func (a *Asking) roles(near []*Event) (n int) {
 	return n
 }
 
-// secrets says which secrets of Secrets Manager were read. There is no weight for it.
+// secrets says which secrets of Secrets Manager were read. A batch that is chosen by a
+// filter counts as many: which they are is not logged.
 func (a *Asking) secrets(near []*Event) (n int) {
 	c := a.c
 	read := keep(c.byPrincipal(near), func(e *Event) bool { return e.Is("secretsmanager", "GetSecretValue", "BatchGetSecretValue") })
@@ -171,7 +172,21 @@ func (a *Asking) secrets(near []*Event) (n int) {
 				fresh++
 			}
 		}
-		a.Say(done, "%s. Secrets were read: %s", c.deed(done), fmt.Sprintf("%d, of them %d that this principal had not read in the history that is stored.", len(names), fresh))
+		batches := keep(done, func(e *Event) bool {
+			return e.Action == "BatchGetSecretValue" && len(e.Request("secretIdList")) == 0 && !c.usual(e)
+		})
+		const unread = "that this principal had not read in the history that is stored"
+		if len(names) > 0 {
+			a.Say(done, "%s. Secrets were read: %d, of them %d %s.", c.deed(done), len(names), fresh, unread)
+		} else {
+			a.Say(done, "%s. Secrets were read; which, the log does not tell.", c.deed(done))
+		}
+		switch {
+		case fresh >= int(c.Weights.Number("secrets_new")):
+			a.Find("secrets", done, "%d secrets were read %s: %s", fresh, unread, c.fact(done))
+		case len(batches) > 0:
+			a.Find("secrets", batches, "secrets were read by a filter, as this principal had not done in the history that is stored: %s", c.fact(batches))
+		}
 	}
 	if failed := without(read, done); len(failed) > 0 {
 		n++
