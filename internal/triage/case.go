@@ -62,7 +62,14 @@ type asked struct {
 	query  Query
 }
 
-const maxRelated = 20_000
+// Bounds of the related events: all of the latest, and of those before them the latest
+// of each action and outcome, so that a flood of one action hides no other. maxOlder is
+// how many are looked at.
+const (
+	maxRelated  = 20_000
+	olderOfEach = 50
+	maxOlder    = 500_000
+)
 
 // open reads what every step needs.
 func open(ctx context.Context, in Input) (*Case, error) {
@@ -103,6 +110,13 @@ func open(ctx context.Context, in Input) (*Case, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.relatedQuery.Truncated {
+		older, err := c.older(ctx)
+		if err != nil {
+			return nil, err
+		}
+		c.Related = append(older, c.Related...)
+	}
 	if !slices.ContainsFunc(c.Related, func(e *Event) bool { return e.ID == c.Event.ID }) {
 		c.Related = append(c.Related, c.Event)
 		slices.SortStableFunc(c.Related, compareEvents)
@@ -118,6 +132,45 @@ func (c *Case) done(part string) {
 	if c.Done != nil {
 		c.Done(part)
 	}
+}
+
+// older reads the related events before those that were read: of each action and outcome
+// the latest, in order of time.
+func (c *Case) older(ctx context.Context) (list []*Event, err error) {
+	n, err := kql.Parse(c.relatedQuery.Text)
+	if err != nil {
+		return nil, fmt.Errorf("the query %s: %w", c.relatedQuery.Text, err)
+	}
+	match, diags := kql.Compile(n, c.Catalogue)
+	if match == nil {
+		return nil, fmt.Errorf("the query %s: %w", c.relatedQuery.Text, diags)
+	}
+	read := map[string]bool{}
+	for _, e := range c.Related {
+		read[e.ID] = true
+	}
+	have := map[[3]string]int{}
+	window := Span{c.Window.From, c.Related[0].Time.Add(time.Nanosecond)}
+	scan := store.Scan{From: window.From, To: window.To, Match: match, Descending: true, Limit: maxOlder}
+	for s, err := range c.Events.Scan(ctx, scan) {
+		if err != nil {
+			return nil, fmt.Errorf("search the events: %w", err)
+		}
+		r := c.reader
+		key := [3]string{firstOf(s.Event.Values(r.provider)), firstOf(s.Event.Values(r.action)), firstOf(s.Event.Values(r.code))}
+		if have[key] >= olderOfEach || len(list) >= maxRelated {
+			continue
+		}
+		if e := r.read(s); !read[e.ID] {
+			for i, part := range key {
+				key[i] = strings.Clone(part)
+			}
+			have[key]++
+			list = append(list, e)
+		}
+	}
+	slices.SortStableFunc(list, compareEvents)
+	return list, nil
 }
 
 // until returns t, or the time to which the store is read if that is earlier.

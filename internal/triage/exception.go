@@ -20,8 +20,11 @@ const maxReasons = 3
 // exercise. It is a proposal for a person, who adds it or does not.
 func (c *Case) except(ctx context.Context, r *Report) {
 	proven := slices.ContainsFunc(c.Claims, func(cl Claim) bool { return cl.Status == Proven })
-	if r.Verdict != LikelyBenign && (r.Verdict != Review || !proven || c.Cold) {
+	if r.Verdict != LikelyBenign && (r.Verdict != Review || !proven || !c.whole()) {
 		return
+	}
+	if c.Event.Error != "" {
+		return // it would hide the call that is not denied
 	}
 	keys := c.exceptionKeys()
 	if keys == nil {

@@ -11,6 +11,7 @@ import (
 // coldDropped and spoofableDropped are why a finding does not count.
 const (
 	coldDropped      = "cold baseline: never seen here is not never done"
+	partDropped      = "there was more in the baseline than is kept in memory"
 	spoofableDropped = "the caller chooses this himself, and nothing that he cannot choose supports it"
 )
 
@@ -48,10 +49,17 @@ func (c *Case) drop(r *Report) map[string]bool {
 			switch {
 			case f.Absence && c.Cold:
 				f.Points, f.Dropped = 0, coldDropped
-			case f.Weight < 0 && !f.Spoofable:
+			case f.Absence && !c.Baseline.Complete:
+				f.Points, f.Dropped = 0, partDropped
+			case f.Weight < 0 && !f.Spoofable && f.Kind != "":
 				solid[f.Kind] = true
 			}
 		}
+	}
+	// A service acts for whoever asked it to: that one made the call speaks for nobody,
+	// unless a record tells who asked.
+	if !solid["record"] {
+		delete(solid, "origin")
 	}
 	for i := range r.Steps {
 		a := &r.Steps[i]
@@ -122,11 +130,14 @@ func (c *Case) verdict(score int, critical bool, kinds int) string {
 		return LikelyMalicious
 	case score >= v[Suspicious]:
 		return Suspicious
-	case score < v[Review] && kinds >= 2 && !c.Cold:
+	case score < v[Review] && kinds >= 2 && c.whole():
 		return LikelyBenign
 	}
 	return Review
 }
+
+// whole reports whether all was read that could speak against the caller.
+func (c *Case) whole() bool { return !c.Cold && c.Baseline.Complete && !c.relatedQuery.Truncated }
 
 // confidence is the weight of the answered steps among those that apply, in hundredths.
 func confidence(steps []Answer) float64 {

@@ -35,7 +35,11 @@ func runDataQuality(c *Case, a *Asking) {
 			"Read the older logs in with debut backfill, then triage again.")
 	}
 	if !c.Baseline.Complete {
-		a.Caveat("the account is so large that not everything of the baseline is kept in memory")
+		a.Caveat("there is more in the baseline than is kept in memory; what rests on \"never seen\" does not count, and the verdict cannot be likely benign")
+	}
+	if c.relatedQuery.Truncated {
+		a.Caveat("more than %d events of the case window are by the same principal, key or address: of the earlier ones, the latest %d of each action are read, and the verdict cannot be likely benign", maxRelated, olderOfEach)
+		a.Unknown("all that the principal did in the case window: it is more than is read", "Search for the rest: debut search.")
 	}
 	if v.Late > 0 {
 		a.Caveat("%d records of the window came late", v.Late)

@@ -20,6 +20,12 @@ const maxTampering = 500
 func runTampering(c *Case, a *Asking) {
 	near := a.nearby()
 	every := a.Events(all(is("aws.cloudtrail.recipient_account_id", c.Event.Owner), tamperingKQL()), c.Window, maxTampering)
+	// What was done before more events than are read is near all the same.
+	near = slices.Concat(near, keep(without(every, near), func(e *Event) bool {
+		t := c.Tie(e)
+		return t != TieOther && (t != TieAddress || !c.sharedAddress())
+	}))
+	slices.SortStableFunc(near, compareEvents)
 	logs := c.logStore(a)
 	deeds := tamperDeeds(logs)
 	n := 0
