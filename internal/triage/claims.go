@@ -213,6 +213,8 @@ func pipeline(c *Case, a *Asking, p *proof) {
 		p.need(len(alike) >= least, text, fmt.Sprintf("%d earlier deployments with the same program, network and kind of document; there are %d", least, len(alike)), firstOnes(alike, least)...)
 	}
 	switch {
+	case subject != "" && from == nil:
+		p.want("that the provider which vouches for %s did so %s too: who makes a provider chooses its subjects", cutRunes(subject, 120), c.past())
 	case subject != "":
 		p.has("the session was opened for "+cutRunes(subject, 120)+", which is listed as deploying", from...)
 	case len(c.Settings.Subjects) == 0:
@@ -224,8 +226,38 @@ func pipeline(c *Case, a *Asking, p *proof) {
 
 func firstOnes(list []*Event, n int) []*Event { return list[:min(len(list), n)] }
 
+// providerBefore returns an event of the baseline in which the same provider of
+// identities opened a session of the alert's role for a listed subject. Who may make
+// providers may give out any subject.
+func (c *Case) providerBefore(a *Asking, opened []*Event) *Event {
+	if len(opened) == 0 {
+		return nil
+	}
+	provider := providerOf(opened[0])
+	role := firstOf(opened[0].Request("roleArn"))
+	if provider == "" || role == "" {
+		return nil
+	}
+	const action = "AssumeRoleWithWebIdentity"
+	list := a.Events(all(is("event.action", action), is("aws.cloudtrail.flattened.request_parameters.roleArn", role)),
+		Span{c.since(&c.Baseline.Org, "sts.amazonaws.com/"+action), c.Base.To}, maxDeployments)
+	for _, o := range slices.Backward(list) {
+		subject := or(firstOf(o.Response("subjectFromWebIdentityToken")), o.UserName)
+		if o.Error == "" && providerOf(o) == provider && oneOf(c.Settings.Subjects, subject) {
+			return o
+		}
+	}
+	return nil
+}
+
+// providerOf is the provider of identities that vouched for a caller, as AWS logs it.
+func providerOf(e *Event) string {
+	return or(e.Value("aws.cloudtrail.user_identity.identity_provider"), firstOf(e.Response("provider")))
+}
+
 // deployer returns the listed OIDC subject that is behind the caller's session: AWS
-// checked its token. The chain of roles is T3's.
+// checked its token. The events are nil if its provider did not vouch for one here
+// before. The chain of roles is T3's.
 func deployer(c *Case, a *Asking) (subject string, from []*Event) {
 	for _, l := range c.Chain {
 		if l.Action != "AssumeRoleWithWebIdentity" && l.Type != "WebIdentityUser" {
@@ -233,9 +265,14 @@ func deployer(c *Case, a *Asking) (subject string, from []*Event) {
 		}
 		for _, at := range l.Attributes {
 			s, ok := strings.CutPrefix(at, OIDCSubject)
-			if ok && oneOf(c.Settings.Subjects, s) && l.EventID != "" {
-				return s, a.Events(is("event.id", l.EventID), Span{l.Time, l.Time.Add(1)}, 1)
+			if !ok || !oneOf(c.Settings.Subjects, s) || l.EventID == "" {
+				continue
 			}
+			from = a.Events(is("event.id", l.EventID), Span{l.Time, l.Time.Add(1)}, 1)
+			if before := c.providerBefore(a, from); before != nil {
+				return s, append(from, before)
+			}
+			return s, nil
 		}
 	}
 	return "", nil
@@ -244,10 +281,10 @@ func deployer(c *Case, a *Asking) (subject string, from []*Event) {
 // documentFamily is what documents are alike in: those that run any code are one, those
 // of one purpose with several versions are one, others are their name.
 func documentFamily(name string) string {
-	switch name = documentOf(name); {
-	case name == "AWS-RunShellScript", name == "AWS-RunPowerShellScript":
+	switch name = documentOf(name); name {
+	case "AWS-RunShellScript", "AWS-RunPowerShellScript":
 		return "any code"
-	case strings.HasPrefix(name, patchDocument):
+	case patchAssociation:
 		return patchDocument
 	}
 	return name

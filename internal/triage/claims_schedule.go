@@ -12,6 +12,7 @@ import (
 const (
 	systemsManagerHost = "ssm.amazonaws.com"
 	patchDocument      = "AWS-RunPatchBaseline"
+	patchAssociation   = "AWS-RunPatchBaselineAssociation"
 	maxSchedules       = 2000
 )
 
@@ -34,6 +35,12 @@ func foreignName(c *Case, name string) bool {
 func (e *Event) bySystemsManager() bool {
 	host := func(s string) bool { return strings.TrimSuffix(s, ".cn") == systemsManagerHost }
 	return host(e.Address) || host(e.InvokedBy) || strings.Contains(e.Principal, ":role/aws-service-role/"+systemsManagerHost+"/")
+}
+
+// ofServiceLinked reports whether the caller is a service itself, or the role that AWS
+// keeps for it.
+func (e *Event) ofServiceLinked(host string) bool {
+	return e.Type == "AWSService" || strings.Contains(e.Principal, ":role/aws-service-role/"+host+"/")
 }
 
 // scheduled takes what all claims about schedules of Systems Manager need. It returns
@@ -207,12 +214,17 @@ func amended(list []*association, o *Event) []*association {
 }
 
 // stateManager is proven by Systems Manager as the caller, and an association of these
-// instances with this document that is older than the case window.
+// instances with this document that is older than a week. Systems Manager makes calls
+// for automations too: those are with the role of who started them.
 func stateManager(c *Case, a *Asking, p *proof) {
 	if !scheduled(c, p) {
 		return
 	}
 	e := c.Event
+	if !e.ofServiceLinked(systemsManagerHost) {
+		p.want("the role of State Manager: %s is used by others too, as in an automation", cutRunes(shortPrincipal(e.Principal), 80))
+	}
+	before := e.Time.Add(-c.Weights.Duration("schedule_settled"))
 	document, on := documentOf(documentRun(e)), requested(e)
 	fresh := map[string]bool{}
 	var late *association
@@ -220,7 +232,7 @@ func stateManager(c *Case, a *Asking, p *proof) {
 		if documentOf(x.document) != document {
 			continue
 		}
-		settled := x.last.Time.Before(c.Window.From)
+		settled := x.last.Time.Before(before)
 		if !settled && x.id != "" {
 			fresh[x.id] = true
 		}
@@ -238,7 +250,7 @@ func stateManager(c *Case, a *Asking, p *proof) {
 		return
 	}
 	if late != nil {
-		p.want("an association that is older than a day: the one on record was made or changed %s before, by %s", lasting(e.Time.Sub(late.last.Time)), cutRunes(shortPrincipal(late.last.Principal), 80))
+		p.want("an association that is older than a week: the one on record was made or changed %s before, by %s", lasting(e.Time.Sub(late.last.Time)), cutRunes(shortPrincipal(late.last.Principal), 80))
 		p.events = append(p.events, late.last)
 		return
 	}
@@ -273,7 +285,8 @@ func patchManager(c *Case, a *Asking, p *proof) {
 	if c.Live != nil && c.Live.Document.OK {
 		owner = c.Live.Document.Value.Owner
 	}
-	if !strings.HasPrefix(document, patchDocument) || foreignName(c, documentRun(e)) || owner != "" && owner != "Amazon" {
+	// AWS-RunPatchBaselineWithHooks is none: it runs documents that it is given.
+	if document != patchDocument && document != patchAssociation || foreignName(c, documentRun(e)) || owner != "" && owner != "Amazon" {
 		p.have, p.events = nil, nil
 		p.ruleOut("the document %s is none of Patch Manager's", cutRunes(documentRun(e), 100))
 		return
@@ -344,18 +357,18 @@ func maintenanceWindow(c *Case, a *Asking, p *proof) {
 		return
 	}
 	p.has(fmt.Sprintf("the maintenance window %s ran %s from %s (execution %s)", run.Window, cutRunes(document, 80), stamp(run.Start), run.ID), e)
-	if strings.Contains(e.Principal, ":role/aws-service-role/"+systemsManagerHost+"/") || e.Type == "AWSService" {
+	if e.ofServiceLinked(systemsManagerHost) {
 		p.has("the role is Systems Manager's own", e)
 		return
 	}
 	actions := []string{"RegisterTaskWithMaintenanceWindow", "UpdateMaintenanceWindowTask"}
 	tasks := a.Events(all(is("event.provider", systemsManagerHost), is("event.action", actions...),
-		is("aws.cloudtrail.flattened.request_parameters.windowId", run.Window)), Span{c.sinceSSM(a, actions...), c.Window.From}, maxSchedules)
+		is("aws.cloudtrail.flattened.request_parameters.windowId", run.Window)), Span{c.sinceSSM(a, actions...), e.Time.Add(-c.Weights.Duration("schedule_settled"))}, maxSchedules)
 	for _, o := range slices.Backward(tasks) {
 		if o.Error == "" && o.Owner == e.Owner && firstOf(o.Request("serviceRoleArn")) == e.Principal && documentOf(firstOf(o.Request("taskArn"))) == document {
 			p.has("the role is that of the window's task, registered at "+stamp(o.Time), o)
 			return
 		}
 	}
-	p.want("the registration of the window's task with this role, older than a day")
+	p.want("the registration of the window's task with this role, older than a week")
 }

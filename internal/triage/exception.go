@@ -99,6 +99,10 @@ func (c *Case) exceptionKeys() []exceptionKey {
 	}
 	switch class := enrich.AddressClass(e.Address); {
 	case class == enrich.AddressService:
+		// A service acts for whoever asked it to: what runs any code is not hidden.
+		if d := c.documentNamed(e); d == nil || d.Class != docFixed {
+			return nil
+		}
 		keys = append(keys, exceptionKey{"source.address", e.Address})
 	case e.Endpoint != "":
 		keys = append(keys, exceptionKey{"aws.cloudtrail.vpc_endpoint_id", e.Endpoint})

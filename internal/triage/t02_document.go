@@ -83,6 +83,11 @@ func (a *Asking) findClass(c *Case, d *ssmDocument) {
 			a.Find("fetches-code", this, "%s installs a package of another account", name)
 			return
 		}
+		if d.Short == packageDocument && !awsPackage(c.parametersSent(c.Event).Values) {
+			a.Say(this, "It installs or removes a package; that the package is AWS's own is not known.")
+			a.Unknown("which package is installed or removed", "Ask AWS for the command's parameters: debut triage --live (within 30 days).")
+			return
+		}
 		a.Find("fixed-purpose", this, "%s has one fixed purpose", name)
 	case docCode:
 		a.Find("arbitrary-code", this, "%s runs any code", name)
@@ -99,6 +104,17 @@ func (a *Asking) findClass(c *Case, d *ssmDocument) {
 			a.Find("foreign", this, "%s is shared by account %s, which is not the organisation's", name, shown(d.Owner))
 		}
 	}
+}
+
+// packageDocument installs and removes packages of Distributor, also those that a
+// customer made.
+const packageDocument = "AWS-ConfigureAWSPackage"
+
+// awsPackage reports whether a package of AWS is installed. A customer's has no name
+// that is reserved.
+func awsPackage(sent map[string][]string) bool {
+	name := firstOf(sent["name"])
+	return firstOf(sent["action"]) == "Install" && !strings.Contains(name, ":") && listed(knownDocuments().Reserved, strings.ToLower(name))
 }
 
 // foreignPackage returns a package of Distributor that belongs to an account outside the
