@@ -33,6 +33,7 @@ func runDataQuality(c *Case, a *Asking) {
 		a.Caveat("cold baseline: %s of history exist; what rests on \"never seen\" does not count, and the verdict cannot be likely benign", have)
 		a.Unknown(fmt.Sprintf("what happened in the part of the history window that is not covered (%.0f%% is)", math.Floor(v.Share*100)),
 			"Read the older logs in with debut backfill, then triage again.")
+		a.Unanswered() // which lowers the confidence
 	}
 	if !c.Baseline.Complete {
 		a.Caveat("there is more in the baseline than is kept in memory; what rests on \"never seen\" does not count, and the verdict cannot be likely benign")

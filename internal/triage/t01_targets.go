@@ -469,7 +469,7 @@ func (a *Asking) findTouched(c *Case, h *history, ids []string) {
 		} else {
 			a.Say([]*Event{c.Event}, "The principal had not called anything on %s in the %s before the case window.", themOrIt(len(old)), c.baseSpan())
 		}
-		a.Find("first-touch", []*Event{c.Event}, "the principal had not touched %s in %s", theseText(len(old)), c.baseSpan())
+		a.Find("first-touch", []*Event{c.Event}, "%s: %s with this principal", theseText(len(old)), c.unseen())
 		return
 	}
 	last := list[len(list)-1]
@@ -503,7 +503,7 @@ func theseText(n int) string {
 	if n == 1 {
 		return "the instance"
 	}
-	return fmt.Sprintf("any of the %d instances", n)
+	return fmt.Sprintf("the %d instances", n)
 }
 
 func themOrIt(n int) string {
