@@ -13,7 +13,7 @@ type Baseline struct {
 	Query  Query // what to cite
 	// Own is the principal's, Org everybody's.
 	Own Habits
-	Org Habits
+	Org Org
 	// Principals are the others that were active.
 	Principals map[string]*Peer
 	// Regions counts the events of the alert's account by region.
@@ -26,17 +26,28 @@ type Baseline struct {
 type Habits struct {
 	Events      int64
 	First, Last time.Time
-	Days        int                   // with an event
-	Actions     map[string]*Seen      // "ssm.amazonaws.com/SendCommand"
-	Providers   map[string]*Seen      // "ssm.amazonaws.com"
-	Regions     map[string]*Seen      //
-	Agents      map[string]*Seen      // names of agents, as Sum has them
-	Networks    map[string]*Seen      // /24 or /48, or a service's name
-	Week        [7 * 24]int64         // by hour of the week, UTC, Monday first
-	Hours       map[time.Time]int64   // of the alert's own action, by hour
-	days        map[int64]struct{}    //
-	who         map[string]*stringSet // principals by network
+	Days        int                 // with an event
+	Actions     map[string]*Seen    // "ssm.amazonaws.com/SendCommand"
+	Providers   map[string]*Seen    // "ssm.amazonaws.com"
+	Regions     map[string]*Seen    //
+	Agents      map[string]*Seen    // names of agents, as Sum has them
+	Networks    map[string]*Seen    // /24 or /48, or a service's name
+	Week        [7 * 24]int64       // by hour of the week, UTC, Monday first
+	Hours       map[time.Time]int64 // of the alert's own action, by hour
+	days        map[int64]struct{}  //
 }
+
+// Org is what everybody did.
+type Org struct {
+	Events   int64
+	Actions  map[string]*Seen // as those of Habits
+	Networks map[string]*Seen
+
+	principals int
+}
+
+// Principals returns how many principals used the network of the alert, 1,000 at most.
+func (o *Org) Principals() int { return o.principals }
 
 // Seen is when and how often something was seen.
 type Seen struct {
@@ -52,60 +63,122 @@ type Peer struct {
 	First, Last time.Time
 }
 
-type stringSet struct{ m map[string]struct{} }
-
 // Bounds of memory: of a hostile or very large account.
 const (
 	maxPeers = 200_000
 	maxSeen  = 200_000
+	// maxPrincipals is how many principals of a network are counted.
+	maxPrincipals = 1000
 )
 
-// newBaseline adds the sums of the baseline window up.
+// newBaseline adds the sums of the baseline window up: the principal's own by hour, those
+// of everybody as totals, which are far fewer.
 func newBaseline(ctx context.Context, c *Case) (*Baseline, error) {
 	b := &Baseline{
 		Window: c.Base, Principals: map[string]*Peer{}, Regions: map[string]int64{},
-		Own: newHabits(), Org: newHabits(), Complete: true,
+		Own: newHabits(), Org: Org{Actions: map[string]*Seen{}, Networks: map[string]*Seen{}}, Complete: true,
 	}
 	action := c.Event.Provider + "/" + c.Event.Action
-	var rows int
-	for s, err := range c.Sums.Sums(ctx, c.Base.From, c.Base.To) {
+	if c.Event.Principal != "" {
+		for s, err := range c.Sums.Sums(ctx, SumQuery{Span: c.Base, Principal: c.Event.Principal}) {
+			if err != nil {
+				return nil, fmt.Errorf("read the sums by hour: %w", err)
+			}
+			what := s.Provider + "/" + s.Action
+			b.Complete = b.Own.add(s, what, what == action) && b.Complete
+		}
+		b.Own.Days = len(b.Own.days)
+	}
+	t := totals{Baseline: b, event: c.Event, network: network(c.Event), principals: map[string]struct{}{}}
+	for s, err := range c.Sums.Sums(ctx, SumQuery{Span: c.Base, Totals: true}) {
 		if err != nil {
 			return nil, fmt.Errorf("read the sums by hour: %w", err)
 		}
-		rows++
-		what := s.Provider + "/" + s.Action
-		if s.Account == c.Event.Account {
-			b.Regions[s.Region] += s.Count
-		}
-		b.Complete = b.Org.add(s, what, what == action) && b.Complete
-		if s.Principal == c.Event.Principal && s.Principal != "" {
-			b.Complete = b.Own.add(s, what, what == action) && b.Complete
-			continue
-		}
-		p := b.Principals[s.Principal]
-		if p == nil {
-			if len(b.Principals) >= maxPeers {
-				b.Complete = false
-				continue
-			}
-			p = &Peer{First: s.First}
-			b.Principals[s.Principal] = p
-		}
+		t.add(s)
+	}
+	b.Org.principals = len(t.principals)
+	b.Query = Query{Text: "sums by hour of all principals", Window: c.Base, Rows: int(b.Org.Events)}
+	return b, nil
+}
+
+// totals adds up what everybody did. Rows of one principal, and of one of his actions,
+// stand together for the most part: what was found for the last row is kept.
+type totals struct {
+	*Baseline
+
+	event      *Event
+	network    string // of the alert
+	principals map[string]struct{}
+
+	last struct {
+		principal, provider, action, network string
+		peer                                 *Peer
+		same                                 bool // the alert's action
+		done, from                           *Seen
+	}
+}
+
+func (t *totals) add(s *Sum) {
+	l, first := &t.last, t.Org.Events == 0
+	t.Org.Events += s.Count
+	if s.Account == t.event.Account {
+		t.Regions[s.Region] += s.Count
+	}
+	if s.Action != l.action || s.Provider != l.provider || first {
+		l.action, l.provider = s.Action, s.Provider
+		l.same = s.Action == t.event.Action && s.Provider == t.event.Provider
+		l.done = t.seen(t.Org.Actions, s.Provider+"/"+s.Action, s)
+	}
+	l.done.add(s)
+	if s.Network != l.network || first {
+		l.network = s.Network
+		l.from = t.seen(t.Org.Networks, s.Network, s)
+	}
+	l.from.add(s)
+	if s.Network == t.network && s.Network != "" && len(t.principals) < maxPrincipals {
+		t.principals[s.Principal] = struct{}{}
+	}
+	if s.Principal != l.principal || first {
+		l.principal = s.Principal
+		l.peer = t.peer(s)
+	}
+	if p := l.peer; p != nil {
 		p.Events += s.Count
-		if what == action {
+		if l.same {
 			p.Does += s.Count
 		}
 		p.First, p.Last = earlier(p.First, s.First), later(p.Last, s.Last)
 	}
-	b.Own.Days, b.Org.Days = len(b.Own.days), len(b.Org.days)
-	b.Query = Query{Text: "sums by hour of all principals", Window: c.Base, Rows: int(b.Org.Events)}
-	return b, nil
+}
+
+// seen returns what a map has of a key, nil if the key is empty or cannot be kept.
+func (t *totals) seen(m map[string]*Seen, key string, s *Sum) *Seen {
+	v, ok := seenOf(m, key, s)
+	t.Complete = t.Complete && ok
+	return v
+}
+
+// peer returns the principal of a row; nil if it is the alert's or cannot be kept.
+func (t *totals) peer(s *Sum) *Peer {
+	if s.Principal == t.event.Principal && s.Principal != "" {
+		return nil
+	}
+	p := t.Principals[s.Principal]
+	if p == nil {
+		if len(t.Principals) >= maxPeers {
+			t.Complete = false
+			return nil
+		}
+		p = &Peer{First: s.First}
+		t.Principals[s.Principal] = p
+	}
+	return p
 }
 
 func newHabits() Habits {
 	return Habits{
 		Actions: map[string]*Seen{}, Providers: map[string]*Seen{}, Regions: map[string]*Seen{}, Agents: map[string]*Seen{},
-		Networks: map[string]*Seen{}, Hours: map[time.Time]int64{}, days: map[int64]struct{}{}, who: map[string]*stringSet{},
+		Networks: map[string]*Seen{}, Hours: map[time.Time]int64{}, days: map[int64]struct{}{},
 	}
 }
 
@@ -126,42 +199,39 @@ func (h *Habits) add(s *Sum, what string, same bool) bool {
 	ok = see(h.Regions, s.Region, s) && ok
 	ok = see(h.Agents, s.Agent, s) && ok
 	ok = see(h.Networks, s.Network, s) && ok
-	if s.Network != "" {
-		w := h.who[s.Network]
-		if w == nil {
-			w = &stringSet{map[string]struct{}{}}
-			h.who[s.Network] = w
-		}
-		if len(w.m) < 1000 {
-			w.m[s.Principal] = struct{}{}
-		}
-	}
 	return ok
 }
 
-// Principals returns how many principals used a network, 1,000 at most.
-func (h *Habits) Principals(network string) int {
-	if w := h.who[network]; w != nil {
-		return len(w.m)
-	}
-	return 0
+// see returns false if something could not be kept.
+func see(m map[string]*Seen, key string, s *Sum) bool {
+	v, ok := seenOf(m, key, s)
+	v.add(s)
+	return ok
 }
 
-func see(m map[string]*Seen, key string, s *Sum) bool {
+// seenOf returns what a map has of a key; nil if the key is empty, or, and then false, if
+// there is no room for it.
+func seenOf(m map[string]*Seen, key string, s *Sum) (*Seen, bool) {
 	if key == "" {
-		return true
+		return nil, true
 	}
 	v := m[key]
 	if v == nil {
 		if len(m) >= maxSeen {
-			return false
+			return nil, false
 		}
 		v = &Seen{First: s.First}
 		m[key] = v
 	}
+	return v, true
+}
+
+func (v *Seen) add(s *Sum) {
+	if v == nil {
+		return
+	}
 	v.Count += s.Count
 	v.First, v.Last = earlier(v.First, s.First), later(v.Last, s.Last)
-	return true
 }
 
 // hourOfWeek counts from Monday, UTC.

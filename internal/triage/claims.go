@@ -185,7 +185,7 @@ func pipeline(c *Case, a *Asking, p *proof) {
 	}
 	least := int(c.Weights.Number("deployments"))
 	earlier := a.Events(all(is("debut.principal", e.Principal), is("event.provider", e.Provider), is("event.action", e.Action)),
-		Span{c.since(&c.Baseline.Own, whatDone(e)), c.Base.To}, maxDeployments)
+		Span{c.since(c.Baseline.Own.Actions, whatDone(e)), c.Base.To}, maxDeployments)
 	a.Uses(c.Baseline.Query)
 	class := enrich.AgentClass(e.Agent)
 	sessions := map[string]bool{}
@@ -240,7 +240,7 @@ func (c *Case) providerBefore(a *Asking, opened []*Event) *Event {
 	}
 	const action = "AssumeRoleWithWebIdentity"
 	list := a.Events(all(is("event.action", action), is("aws.cloudtrail.flattened.request_parameters.roleArn", role)),
-		Span{c.since(&c.Baseline.Org, "sts.amazonaws.com/"+action), c.Base.To}, maxDeployments)
+		Span{c.since(c.Baseline.Org.Actions, "sts.amazonaws.com/"+action), c.Base.To}, maxDeployments)
 	for _, o := range slices.Backward(list) {
 		subject := or(firstOf(o.Response("subjectFromWebIdentityToken")), o.UserName)
 		if o.Error == "" && providerOf(o) == provider && oneOf(c.Settings.Subjects, subject) {

@@ -74,7 +74,7 @@ func (c *Case) sinceSSM(a *Asking, actions ...string) time.Time {
 	for i, action := range actions {
 		names[i] = systemsManagerHost + "/" + action
 	}
-	return c.since(&c.Baseline.Org, names...)
+	return c.since(c.Baseline.Org.Actions, names...)
 }
 
 // An association is what State Manager does again and again.
@@ -294,7 +294,7 @@ func patchManager(c *Case, a *Asking, p *proof) {
 	p.has("the document "+document+" is AWS's own", e)
 	on := requested(e)
 	earlier := a.Events(all(is("debut.principal", e.Principal), is("event.action", e.Action), is("aws.cloudtrail.flattened.request_parameters.documentName", documentRun(e))),
-		Span{c.since(&c.Baseline.Own, whatDone(e)), c.Base.To}, maxSchedules)
+		Span{c.since(c.Baseline.Own.Actions, whatDone(e)), c.Base.To}, maxSchedules)
 	a.Uses(c.Baseline.Query)
 	days := map[string]bool{}
 	var matching []*Event

@@ -382,11 +382,11 @@ func (m *memory) Find(_ context.Context, _ time.Time, id ecs.ID) (*store.Stored,
 }
 
 // Sums yields a row for every event: equal rows are added up by who reads them.
-func (m *memory) Sums(_ context.Context, from, to time.Time) iter.Seq2[*Sum, error] {
+func (m *memory) Sums(_ context.Context, q SumQuery) iter.Seq2[*Sum, error] {
 	return func(yield func(*Sum, error) bool) {
 		for _, s := range m.all {
 			e := m.reader.read(s)
-			if e.Time.Before(from) || !e.Time.Before(to) {
+			if e.Time.Before(q.From) || !e.Time.Before(q.To) || q.Principal != "" && e.Principal != q.Principal {
 				continue
 			}
 			agent := e.AgentName

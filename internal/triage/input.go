@@ -19,11 +19,19 @@ type Events interface {
 	Find(ctx context.Context, t time.Time, id ecs.ID) (*store.Stored, error)
 }
 
-// Sums yields how often what was done in the full hours of [from, to). Rows may be
-// equal up to their times and counts, and are then added up. A row is valid until the
-// next.
+// Sums yields how often what was done. Rows may be equal up to their times and counts,
+// and are then added up. A row is valid until the next.
 type Sums interface {
-	Sums(ctx context.Context, from, to time.Time) iter.Seq2[*Sum, error]
+	Sums(ctx context.Context, q SumQuery) iter.Seq2[*Sum, error]
+}
+
+// A SumQuery says which sums to yield: those of the full hours of the span.
+type SumQuery struct {
+	Span
+
+	Principal string // empty: all
+	// Totals: a row may be about several hours, of which Hour is the first.
+	Totals bool
 }
 
 // A Sum is how often something was done within one hour.

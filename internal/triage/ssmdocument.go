@@ -251,13 +251,13 @@ func tellingWord(name string) string {
 // since is when the store is to be read from for the actions of a service, named as
 // habits name them: before the first of them that the sums by hour know, there are none.
 // It spares a search of weeks for what nobody did.
-func (c *Case) since(h *Habits, actions ...string) time.Time {
+func (c *Case) since(done map[string]*Seen, actions ...string) time.Time {
 	if !c.Baseline.Complete {
 		return c.Base.From
 	}
 	from := c.Base.To
 	for _, name := range actions {
-		if seen := h.Actions[name]; seen != nil {
+		if seen := done[name]; seen != nil {
 			from = earlier(from, seen.First)
 		}
 	}
@@ -287,7 +287,7 @@ func (a *Asking) ourBucket(c *Case, name string) (ours, known bool) {
 		return true, true
 	}
 	made := a.Events(all(is("event.provider", "s3.amazonaws.com"), is("event.action", "CreateBucket"),
-		is("aws.cloudtrail.flattened.request_parameters.bucketName", name)), Span{c.since(&c.Baseline.Org, "s3.amazonaws.com/CreateBucket"), c.Window.To}, 10)
+		is("aws.cloudtrail.flattened.request_parameters.bucketName", name)), Span{c.since(c.Baseline.Org.Actions, "s3.amazonaws.com/CreateBucket"), c.Window.To}, 10)
 	a.Uses(c.Baseline.Query)
 	for _, e := range made {
 		if e.Error == "" && c.Ours(e.Owner) {

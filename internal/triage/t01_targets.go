@@ -232,7 +232,7 @@ type history struct {
 // named, or, where tags choose, all of them.
 func (a *Asking) instanceHistory(c *Case, t chosen) *history {
 	h := &history{map[string]map[string]string{}, map[string]*Event{}, map[string]*Event{}, map[string]string{}, map[string]bool{}}
-	window := Span{c.since(&c.Baseline.Org, "ec2.amazonaws.com/RunInstances", "ec2.amazonaws.com/CreateTags", "ec2.amazonaws.com/DeleteTags",
+	window := Span{c.since(c.Baseline.Org.Actions, "ec2.amazonaws.com/RunInstances", "ec2.amazonaws.com/CreateTags", "ec2.amazonaws.com/DeleteTags",
 		"ssm.amazonaws.com/AddTagsToResource", "ssm.amazonaws.com/RemoveTagsFromResource"), c.Event.Time.Add(time.Nanosecond)}
 	const request, response = "aws.cloudtrail.flattened.request_parameters.", "aws.cloudtrail.flattened.response_elements."
 	which := ""

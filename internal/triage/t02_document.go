@@ -194,7 +194,7 @@ const maxDocumentEvents = 500
 // documentChanges returns what was done to the document in the account before the event.
 func (a *Asking) documentChanges(c *Case, d *ssmDocument) []*Event {
 	const request, ssm = "aws.cloudtrail.flattened.request_parameters.", "ssm.amazonaws.com/"
-	from := c.since(&c.Baseline.Org, ssm+"CreateDocument", ssm+"UpdateDocument", ssm+"UpdateDocumentDefaultVersion", ssm+"ModifyDocumentPermission", ssm+"DeleteDocument")
+	from := c.since(c.Baseline.Org.Actions, ssm+"CreateDocument", ssm+"UpdateDocument", ssm+"UpdateDocumentDefaultVersion", ssm+"ModifyDocumentPermission", ssm+"DeleteDocument")
 	a.Uses(c.Baseline.Query)
 	list := a.Events(all(is("event.provider", "ssm.amazonaws.com"),
 		is("event.action", "CreateDocument", "UpdateDocument", "UpdateDocumentDefaultVersion", "ModifyDocumentPermission", "DeleteDocument"),
@@ -290,7 +290,7 @@ func (a *Asking) sayUse(c *Case, d *ssmDocument) {
 	}
 	const field = "aws.cloudtrail.flattened.request_parameters.documentName"
 	uses := a.Events(all(is("event.provider", "ssm.amazonaws.com"), is("event.action", "SendCommand"), is(field, d.Name, d.Short)),
-		Span{c.since(&c.Baseline.Org, "ssm.amazonaws.com/SendCommand"), c.Base.To}, maxUses)
+		Span{c.since(c.Baseline.Org.Actions, "ssm.amazonaws.com/SendCommand"), c.Base.To}, maxUses)
 	uses = keep(uses, func(e *Event) bool { return e.Error == "" })
 	own, who := 0, []string{}
 	for _, e := range uses {

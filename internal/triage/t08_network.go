@@ -225,10 +225,10 @@ func (c *Case) networkHistory() string {
 	}
 	if own == nil {
 		return fmt.Sprintf("with this principal, its network (%s) was %s; %s used it, since %s", n, c.unseen(),
-			several(c.Baseline.Org.Principals(network(c.Event)), "other principal", "other principals"), stamp(org.First))
+			several(c.Baseline.Org.Principals(), "other principal", "other principals"), stamp(org.First))
 	}
 	text := fmt.Sprintf("the principal used its network (%s) %s, first at %s and last at %s", n, amount(int(own.Count), "time"), stamp(own.First), stamp(own.Last))
-	if others := c.Baseline.Org.Principals(network(c.Event)) - 1; others > 0 {
+	if others := c.Baseline.Org.Principals() - 1; others > 0 {
 		text += "; " + several(others, "other principal", "other principals") + " used it"
 	}
 	return text

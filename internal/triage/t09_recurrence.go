@@ -29,7 +29,7 @@ func runRecurrence(c *Case, a *Asking) {
 		return
 	}
 	own := a.Events(all(is("debut.principal", e.Principal), is("event.provider", e.Provider), is("event.action", e.Action)),
-		Span{c.since(&c.Baseline.Own, e.Provider+"/"+e.Action), c.Window.To}, maxRecurrence)
+		Span{c.since(c.Baseline.Own.Actions, e.Provider+"/"+e.Action), c.Window.To}, maxRecurrence)
 	a.Uses(c.Baseline.Query)
 	done := keep(own, func(x *Event) bool { return x.Error == "" || x.ID == e.ID })
 	base := keep(done, func(x *Event) bool { return x.Time.Before(c.Base.To) })
@@ -236,7 +236,7 @@ func (a *Asking) findShared(c *Case) {
 	}
 	list := a.Events(all(is("event.provider", "ssm.amazonaws.com"), is("event.action", "SendCommand"),
 		is("aws.cloudtrail.flattened.request_parameters.documentName", d.Name)),
-		Span{c.since(&c.Baseline.Org, "ssm.amazonaws.com/SendCommand"), c.Window.To}, maxRecurrence)
+		Span{c.since(c.Baseline.Org.Actions, "ssm.amazonaws.com/SendCommand"), c.Window.To}, maxRecurrence)
 	var others []*Event
 	who := []string{}
 	for _, x := range list {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -118,10 +119,11 @@ func splitIDs(s string) (ids []uint64, err error) {
 
 // A rollupFile is one that is read.
 type rollupFile struct {
-	f       *parquet.File
-	query   *store.RollupQuery
-	columns [numRollupColumns]int
-	wanted  [numTexts]string // of the texts; empty: any
+	f        *parquet.File
+	query    *store.RollupQuery
+	from, to int64 // hours that are wanted, microseconds
+	columns  [numRollupColumns]int
+	wanted   [numTexts]string // of the texts; empty: any
 
 	texts   [numTexts]*coded
 	numbers [numRollupColumns - numTexts][]int64
@@ -171,10 +173,16 @@ func ReadRollups(file []byte, sums Sums, q *store.RollupQuery, do func(*Rollup) 
 			return false, fmt.Errorf("%w: rollups of %s %q, this program knows %s", store.ErrFormat, m[0], v, m[1])
 		}
 	}
-	f := &rollupFile{f: p, query: q, wanted: [numTexts]string{
+	f := &rollupFile{f: p, query: q, from: math.MinInt64, to: math.MaxInt64, wanted: [numTexts]string{
 		textPrincipal: q.Principal, textProvider: q.Provider, textAction: q.Action,
 		textAccount: q.Account, textRegion: q.Region, textNetwork: q.Network,
 	}}
+	if !q.From.IsZero() {
+		f.from = q.From.UnixMicro()
+	}
+	if !q.To.IsZero() {
+		f.to = q.To.UnixMicro()
+	}
 	for i, name := range rollupColumns {
 		leaf, ok := p.Schema().Lookup(name)
 		if !ok {
@@ -239,23 +247,56 @@ func (f *rollupFile) read(g parquet.RowGroup, do func(*Rollup) bool) (more bool,
 		}
 	}
 	var out Rollup
-	for row := first; row < last; row++ {
-		if !f.has(row, &code) {
+	for row := first; row < last; {
+		if !f.has(row, &code) || !f.inTime(row) {
+			row++
 			continue
 		}
 		f.row(row, &out)
 		out.Elsewhere = elsewhere[f.texts[textElsewhere].codes[row]]
-		if f.query.Wants(&out.RollupKey) && !do(&out) {
+		like := row
+		for row++; f.query.Totals && row < last && f.alike(like, row) && f.inTime(row); row++ {
+			f.add(row, &out)
+		}
+		if !do(&out) {
 			return false, nil
 		}
 	}
 	return true, nil
 }
 
+// inTime reports whether the hour of a row is wanted.
+func (f *rollupFile) inTime(row int) bool {
+	hour := f.numbers[numHour-numTexts][row]
+	return hour >= f.from && hour < f.to
+}
+
+// alike reports whether two rows differ by nothing but their hours, times and counts.
+// Those that do stand together, in order of the hour.
+func (f *rollupFile) alike(a, b int) bool {
+	for _, t := range f.texts {
+		if t.codes[a] != t.codes[b] {
+			return false
+		}
+	}
+	return true
+}
+
+// add adds a row to r.
+func (f *rollupFile) add(row int, r *Rollup) {
+	r.Count += f.numbers[numCount-numTexts][row]
+	if first := micros(f.numbers[numFirst-numTexts][row]); first.Before(r.First) {
+		r.First = first
+	}
+	if last := micros(f.numbers[numLast-numTexts][row]); last.After(r.Last) {
+		r.Last = last
+	}
+}
+
 // excluded reports whether the bounds of a row group say that it has nothing.
 func (f *rollupFile) excluded(g parquet.RowGroup) bool {
 	lo, hi, ok := f.chunk(g, numHour).Bounds()
-	if ok && (!f.query.To.IsZero() && lo.Int64() >= f.query.To.UnixMicro() || !f.query.From.IsZero() && hi.Int64() < f.query.From.UnixMicro()) {
+	if ok && (lo.Int64() >= f.to || hi.Int64() < f.from) {
 		return true
 	}
 	for i, want := range f.wanted {

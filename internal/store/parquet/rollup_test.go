@@ -2,12 +2,15 @@ package parquet
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/debutsec/debut/internal/store"
 )
@@ -63,13 +66,71 @@ func TestRollups(t *testing.T) {
 		if more, err := ReadRollups(buf.Bytes(), info.Sums, &q, func(u *Rollup) bool { got = append(got, *u); return true }); err != nil || !more {
 			t.Fatalf("%s: more %t, error %v", name, more, err)
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := gocmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
+	checkTotals(t, list, begin)
 	n := 0
 	if more, err := ReadRollups(buf.Bytes(), info.Sums, &store.RollupQuery{}, func(*Rollup) bool { n++; return n < 3 }); more || err != nil || n != 3 {
 		t.Errorf("%d rows after the third was the last wanted; more %t, error %v", n, more, err)
+	}
+}
+
+// checkTotals checks that totals say what the rows by hour do.
+func checkTotals(t *testing.T, list []Rollup, begin time.Time) {
+	t.Helper()
+	slices.SortStableFunc(list, func(a, b Rollup) int { // as files are written
+		return cmp.Or(strings.Compare(a.Principal, b.Principal), strings.Compare(a.Action, b.Action), strings.Compare(a.Region, b.Region),
+			len(a.Elsewhere)-len(b.Elsewhere), a.Hour.Compare(b.Hour))
+	})
+	var buf bytes.Buffer
+	w := NewRollupWriter(&buf)
+	if err := w.Write(list); err != nil {
+		t.Fatal(err)
+	}
+	info, err := w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []store.RollupQuery{{}, {From: begin.Add(3 * time.Hour), To: begin.Add(17 * time.Hour)}, {Region: "eu-west-1", From: begin.Add(5 * time.Hour)}} {
+		want, got := map[string]store.Rollup{}, map[string]store.Rollup{}
+		add := func(m map[string]store.Rollup, r *Rollup) {
+			k := r.RollupKey
+			k.Hour = time.Time{}
+			name := fmt.Sprint(k, r.Elsewhere)
+			u, ok := m[name]
+			if !ok {
+				u = r.Rollup
+				u.RollupKey, u.Count = k, 0
+			}
+			u.Count += r.Count
+			if r.First.Before(u.First) {
+				u.First = r.First
+			}
+			if r.Last.After(u.Last) {
+				u.Last = r.Last
+			}
+			m[name] = u
+		}
+		rows := 0
+		for i := range list {
+			if q.Wants(&list[i].RollupKey) {
+				add(want, &list[i])
+				rows++
+			}
+		}
+		q.Totals = true
+		fewer := 0
+		if more, err := ReadRollups(buf.Bytes(), info.Sums, &q, func(u *Rollup) bool { add(got, u); fewer++; return true }); err != nil || !more {
+			t.Fatalf("more %t, error %v", more, err)
+		}
+		if diff := gocmp.Diff(want, got); diff != "" {
+			t.Errorf("totals: %s", diff)
+		}
+		if fewer >= rows {
+			t.Errorf("%d totals of %d rows", fewer, rows)
+		}
 	}
 }
 

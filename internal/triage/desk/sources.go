@@ -81,10 +81,10 @@ func earlier(a, b time.Time) time.Time {
 type summer struct{ events store.Events }
 
 // Sums implements [triage.Sums].
-func (s summer) Sums(ctx context.Context, from, to time.Time) iter.Seq2[*triage.Sum, error] {
+func (s summer) Sums(ctx context.Context, q triage.SumQuery) iter.Seq2[*triage.Sum, error] {
 	return func(yield func(*triage.Sum, error) bool) {
 		var out triage.Sum
-		for u, err := range s.events.Rollups(ctx, store.RollupQuery{From: from, To: to}) {
+		for u, err := range s.events.Rollups(ctx, store.RollupQuery{From: q.From, To: q.To, Principal: q.Principal, Totals: q.Totals}) {
 			if err != nil {
 				yield(nil, err)
 				return
