@@ -14,13 +14,15 @@ import (
 	"github.com/debutsec/debut/internal/store"
 )
 
-// When a row group is full: it is what a search reads at least, and what a writer
-// holds in memory, compressed.
 const (
+	// When a row group is full: it is what a search reads at least, and what a writer
+	// holds in memory, compressed.
 	groupRows = 64 << 10
 	groupRaw  = 128 << 20
-	pageBytes = 1 << 20
-	batchRows = 256
+	// pageBytes is what is unpacked for a record that stands alone. A page ends with a
+	// batch of rows.
+	pageBytes = 64 << 10
+	batchRows = 32
 )
 
 // A Row is one event to write.
