@@ -45,8 +45,8 @@ type Event struct {
 	// AgentName is the name of the parsed agent (user_agent.name), or "".
 	AgentName string
 
-	// The document is built when a step asks for a field that is not above: of most
-	// events none does, and it costs twenty times what is read of them.
+	// A field that is not above is read out of the record when a step asks for it. The
+	// document is built when a step asks for a part of it: it costs twenty times that.
 	raw               []byte // until then
 	reader            *reader
 	doc               ecs.Document
@@ -61,15 +61,17 @@ type reader struct {
 	principal, kind, arn, userID, userName, credential, created, mfa, invokedBy *ecs.Field
 	fromWeb, agent, agentName, address, ip, endpoint, shared                    *ecs.Field
 
-	// What documents are built with.
+	// What fields and documents are read with later.
 	catalogue *ecs.Catalogue
+	fields    map[string]*ecs.Field
 	record    cloudtrail.Record
 	event     *cloudtrail.Event
+	current   *Event // whose record that is
 }
 
 func newReader(cat *ecs.Catalogue) *reader {
 	const ct, identity = "aws.cloudtrail.", "aws.cloudtrail.user_identity."
-	r := &reader{catalogue: cat, event: cloudtrail.NewEvent(cat, nil)}
+	r := &reader{catalogue: cat, fields: map[string]*ecs.Field{}, event: cloudtrail.NewEvent(cat, nil)}
 	for _, f := range []struct {
 		dst  **ecs.Field
 		name string
@@ -138,20 +140,19 @@ func (e *Event) load() {
 	if e.raw == nil {
 		return
 	}
-	e.doc = e.reader.build(e.raw, e.document)
+	e.doc = e.reader.build(e)
 	e.raw = nil
 	e.request, e.response = member(e.doc, "request_parameters"), member(e.doc, "response_elements")
 }
 
 // build builds the document of a stored record or document. It has nothing that only an
 // enricher knows.
-func (r *reader) build(raw []byte, document bool) ecs.Document {
-	if document {
-		if ev, err := ecs.ParseJSON(r.catalogue, raw); err == nil {
+func (r *reader) build(e *Event) ecs.Document {
+	if e.document {
+		if ev, err := ecs.ParseJSON(r.catalogue, e.raw); err == nil {
 			return ev.Document()
 		}
-	} else if _, err := r.record.Parse(raw); err == nil {
-		r.event.Reset(&r.record)
+	} else if r.turn(e) {
 		return r.event.Document()
 	}
 	return ecs.Document{} // the store read it before: it cannot be
@@ -160,8 +161,42 @@ func (r *reader) build(raw []byte, document bool) ecs.Document {
 // Values returns the values of a field of the ECS document, as queries see it, but for
 // what is known of agents and addresses: that is in AgentName, and [Case.place] tells it.
 func (e *Event) Values(field string) []string {
+	if e.raw != nil && !e.document {
+		return e.reader.values(e, field)
+	}
 	e.load()
 	return e.doc.Values(field)
+}
+
+// turn makes an event's record the one that is read, and reports whether it can be.
+func (r *reader) turn(e *Event) bool {
+	if r.current == e {
+		return true
+	}
+	r.current = nil
+	if _, err := r.record.Parse(e.raw); err != nil {
+		return false
+	}
+	r.event.Reset(&r.record)
+	r.current = e
+	return true
+}
+
+// values reads a field of a record.
+func (r *reader) values(e *Event, field string) []string {
+	if !r.turn(e) {
+		return nil
+	}
+	f := r.fields[field]
+	if f == nil {
+		f = r.catalogue.Resolve(field)
+		r.fields[field] = f
+	}
+	list := slices.Clone(r.event.Values(f))
+	for i := range list {
+		list[i] = strings.Clone(list[i])
+	}
+	return list
 }
 
 // Value returns the first of them, or "".
@@ -170,20 +205,23 @@ func (e *Event) Value(field string) string { return firstOf(e.Values(field)) }
 // Request returns the values at a path of the request's parameters, such as
 // "instanceIds" or "targets.key"; lists are joined into one.
 func (e *Event) Request(path string) []string {
-	e.load()
-	if e.request == nil && e.document { // its names may have dots, where nothing is nested
-		return e.doc.Values("aws.cloudtrail.flattened.request_parameters." + path)
-	}
-	return e.request.Values(path)
+	return e.part("aws.cloudtrail.flattened.request_parameters.", path, func() ecs.Document { return e.request })
 }
 
 // Response returns the values at a path of the response.
 func (e *Event) Response(path string) []string {
-	e.load()
-	if e.response == nil && e.document {
-		return e.doc.Values("aws.cloudtrail.flattened.response_elements." + path)
+	return e.part("aws.cloudtrail.flattened.response_elements.", path, func() ecs.Document { return e.response })
+}
+
+func (e *Event) part(name, path string, of func() ecs.Document) []string {
+	if e.raw != nil && !e.document {
+		return e.reader.values(e, name+path)
 	}
-	return e.response.Values(path)
+	e.load()
+	if d := of(); d != nil || !e.document {
+		return d.Values(path)
+	}
+	return e.doc.Values(name + path) // its names may have dots, where nothing is nested
 }
 
 // RequestTree returns a part of the request's parameters with its structure: a

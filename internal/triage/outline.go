@@ -20,18 +20,23 @@ func (c *Case) timeline(r *Report, evidence []*Event) {
 	slices.SortStableFunc(all, compareEvents)
 	all = slices.CompactFunc(all, func(a, b *Event) bool { return a.ID == b.ID })
 	var list []Moment
+	of := map[string]*Event{}
 	for _, e := range all {
 		m := Moment{
-			Time: e.Time, EventID: e.ID, Action: e.Service() + ":" + e.Action, What: strings.Join(e.subjects(), ", "), Who: e.who(),
-			Tie: c.Tie(e), Outcome: e.outcome(), Steps: unique(steps[e.ID]),
+			Time: e.Time, EventID: e.ID, Action: e.Service() + ":" + e.Action, Who: e.who(), Tie: c.Tie(e), Outcome: e.outcome(),
+			Steps: unique(steps[e.ID]),
 		}
 		if n := len(list) - 1; n >= 0 && len(m.Steps) == 0 && len(list[n].Steps) == 0 && sameMoment(&list[n], &m) {
 			list[n].Count = max(list[n].Count, 1) + 1
 			continue
 		}
-		list = append(list, m)
+		list, of[e.ID] = append(list, m), e
 	}
 	r.Timeline, r.TimelineOmitted = shorten(list, maxMoments)
+	for i := range r.Timeline {
+		m := &r.Timeline[i]
+		m.What = strings.Join(of[m.EventID].subjects(), ", ")
+	}
 }
 
 func sameMoment(a, b *Moment) bool {

@@ -170,6 +170,16 @@ func ids(events []*Event) (list []string) {
 // unique keeps the first of equal strings.
 func unique(list []string) []string {
 	out := list[:0:0]
+	if len(list) > 32 {
+		seen := make(map[string]bool, len(list))
+		for _, s := range list {
+			if s != "" && !seen[s] {
+				seen[s] = true
+				out = append(out, s)
+			}
+		}
+		return out
+	}
 	for _, s := range list {
 		if s != "" && !slices.Contains(out, s) {
 			out = append(out, s)
