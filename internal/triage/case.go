@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/debutsec/debut/internal/enrich"
 	"github.com/debutsec/debut/internal/store"
 	"github.com/debutsec/debut/kql"
 )
@@ -49,6 +50,7 @@ type Case struct {
 	reader       *reader
 	ties         map[string]string // by event id
 	asked        map[question]*asked
+	agents       map[string]enrich.AgentKind // by agent
 }
 
 type question struct {
@@ -81,7 +83,7 @@ func open(ctx context.Context, in Input) (*Case, error) {
 		return nil, fmt.Errorf("read the alert's event: %w", err)
 	}
 	reader := newReader(in.Catalogue)
-	c := &Case{Input: in, Event: reader.read(found), reader: reader, ties: map[string]string{}, asked: map[question]*asked{}}
+	c := &Case{Input: in, Event: reader.read(found), reader: reader, ties: map[string]string{}, asked: map[question]*asked{}, agents: map[string]enrich.AgentKind{}}
 	c.done("event")
 	t, w := c.Event.Time, in.Weights
 	if in.AsOf.Before(t) {
@@ -189,6 +191,21 @@ func (c *Case) relatedKQL() string {
 		is("aws.cloudtrail.user_identity.access_key_id", e.Credential),
 		c.addressKQL(),
 	}, func(s string) bool { return s == "" }), " or ")
+}
+
+// here asks for what was logged in the account of the alert, there for what was logged in
+// its account and region. The store finds that without reading records.
+func (c *Case) here() string { return c.in(c.Event.Owner) }
+
+func (c *Case) there() string { return all(c.here(), is("cloud.region", c.Event.Region)) }
+
+// in asks for what was logged in some accounts. Old records do not name theirs.
+func (c *Case) in(accounts ...string) string {
+	const field = "aws.cloudtrail.recipient_account_id"
+	if c.Event.Value(field) == "" {
+		return is("cloud.account.id", accounts...)
+	}
+	return is(field, accounts...)
 }
 
 func (c *Case) addressKQL() string {

@@ -184,14 +184,12 @@ func pipeline(c *Case, a *Asking, p *proof) {
 		return
 	}
 	least := int(c.Weights.Number("deployments"))
-	earlier := a.Events(all(is("debut.principal", e.Principal), is("event.provider", e.Provider), is("event.action", e.Action)),
-		Span{c.since(c.Baseline.Own.Actions, whatDone(e)), c.Base.To}, maxDeployments)
-	a.Uses(c.Baseline.Query)
+	earlier := a.same(c.Base, maxDeployments)
 	class := enrich.AgentClass(e.Agent)
 	sessions := map[string]bool{}
 	var alike []*Event
 	for _, o := range earlier {
-		k := enrich.AgentClass(o.Agent)
+		k := c.agentKind(o.Agent)
 		if o.Error != "" || k.Class != class.Class || k.Tool != class.Tool || network(o) != network(e) || documentFamily(documentRun(o)) != documentFamily(documentRun(e)) {
 			continue
 		}

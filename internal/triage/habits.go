@@ -80,8 +80,41 @@ func (c *Case) recent(a *Asking) []*Event {
 		return nil
 	}
 	e := c.Event
-	return a.Events(all(is("debut.principal", e.Principal), is("event.provider", e.Provider), is("event.action", e.Action)),
-		Span{past[max(0, len(past)-recentHours)], e.Time.Add(1)}, maxRecent)
+	return a.same(Span{past[max(0, len(past)-recentHours)], e.Time.Add(1)}, maxRecent)
+}
+
+// maxSame is how many events are read at once in which the principal did the same.
+const maxSame = 5000
+
+// sameSpan is when the principal did what it did now, as far as that is asked.
+func (c *Case) sameSpan() Span {
+	return Span{c.since(c.Baseline.Own.Actions, whatDone(c.Event)), c.Window.To}
+}
+
+// same returns the events of a window in which the principal did what it did now, the
+// latest if there are more than limit. Several steps ask that, of windows of their own:
+// one question answers them all, unless there is too much for it.
+func (a *Asking) same(window Span, limit int) []*Event {
+	e, whole := a.c.Event, a.c.sameSpan()
+	text := all(is("debut.principal", e.Principal), is("event.provider", e.Provider), is("event.action", e.Action))
+	if a.err != nil || e.Principal == "" {
+		return nil
+	}
+	list, q, err := a.c.query(a.ctx, text, whole, maxSame)
+	if err != nil {
+		a.err = err
+		return nil
+	}
+	if q.Truncated && window != whole && window.From.Before(list[0].Time) {
+		return a.Events(text, window, limit)
+	}
+	a.Uses(q)
+	list = keep(list, func(o *Event) bool { return !o.Time.Before(window.From) && o.Time.Before(window.To) })
+	if n := len(list) - limit; n > 0 || q.Truncated && window == whole {
+		a.Caveat("more than %d events match %s; the latest are read", limit, text)
+		list = list[max(0, n):]
+	}
+	return list
 }
 
 // doneBefore returns those of the baseline.

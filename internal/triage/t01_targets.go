@@ -203,7 +203,7 @@ func (a *Asking) managedNodes(c *Case) []string {
 	if c.Event.Service() != "ssm" {
 		return nil
 	}
-	text := all(is("event.provider", "ssm.amazonaws.com"), is("event.action", "UpdateInstanceInformation"), is("cloud.region", c.Event.Region))
+	text := all(is("event.provider", "ssm.amazonaws.com"), is("event.action", "UpdateInstanceInformation"), c.there())
 	list := a.Events(text, Span{c.Event.Time.Add(-time.Hour), c.Event.Time}, maxNodeEvents)
 	if len(list) >= maxNodeEvents {
 		return nil
@@ -242,7 +242,7 @@ func (a *Asking) instanceHistory(c *Case, t chosen) *history {
 		}
 		which = anyOf(t.explicit, request+"resourcesSet.items.resourceId", request+"resourceId", response+"instancesSet.items.instanceId")
 	}
-	list := a.Events(all(is("event.action", "RunInstances", "CreateTags", "DeleteTags", "AddTagsToResource", "RemoveTagsFromResource"), which), window, maxTagEvents)
+	list := a.Events(all(is("event.action", "RunInstances", "CreateTags", "DeleteTags", "AddTagsToResource", "RemoveTagsFromResource"), c.there(), which), window, maxTagEvents)
 	for _, e := range list {
 		if e.Error == "" && e.Owner == c.Event.Owner && e.Region == c.Event.Region && compareEvents(e, c.Event) < 0 {
 			h.add(e)

@@ -198,7 +198,7 @@ func (a *Asking) documentChanges(c *Case, d *ssmDocument) []*Event {
 	a.Uses(c.Baseline.Query)
 	list := a.Events(all(is("event.provider", "ssm.amazonaws.com"),
 		is("event.action", "CreateDocument", "UpdateDocument", "UpdateDocumentDefaultVersion", "ModifyDocumentPermission", "DeleteDocument"),
-		is(request+"name", d.Short, d.Name)), Span{from, c.Event.Time.Add(time.Nanosecond)}, maxDocumentEvents)
+		c.there(), is(request+"name", d.Short, d.Name)), Span{from, c.Event.Time.Add(time.Nanosecond)}, maxDocumentEvents)
 	return keep(list, func(e *Event) bool {
 		return e.Error == "" && e.Owner == c.Event.Owner && e.Region == c.Event.Region && compareEvents(e, c.Event) < 0
 	})
@@ -283,15 +283,20 @@ func countOf(n int, noun string) string {
 
 const maxUses = 5000
 
+// usesOf returns the commands with a document, those of the case window too.
+func (a *Asking) usesOf(d *ssmDocument) []*Event {
+	c := a.c
+	return a.Events(all(is("event.provider", "ssm.amazonaws.com"), is("event.action", "SendCommand"),
+		is("aws.cloudtrail.flattened.request_parameters.documentName", d.Name, d.Short)),
+		Span{c.since(c.Baseline.Org.Actions, "ssm.amazonaws.com/SendCommand"), c.Window.To}, maxUses)
+}
+
 // sayUse says who used the document before.
 func (a *Asking) sayUse(c *Case, d *ssmDocument) {
 	if !c.SendCommand() {
 		return
 	}
-	const field = "aws.cloudtrail.flattened.request_parameters.documentName"
-	uses := a.Events(all(is("event.provider", "ssm.amazonaws.com"), is("event.action", "SendCommand"), is(field, d.Name, d.Short)),
-		Span{c.since(c.Baseline.Org.Actions, "ssm.amazonaws.com/SendCommand"), c.Base.To}, maxUses)
-	uses = keep(uses, func(e *Event) bool { return e.Error == "" })
+	uses := keep(a.usesOf(d), func(e *Event) bool { return e.Error == "" && e.Time.Before(c.Base.To) })
 	own, who := 0, []string{}
 	for _, e := range uses {
 		if e.Principal == c.Event.Principal {

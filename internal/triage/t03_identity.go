@@ -363,7 +363,7 @@ func findNew(c *Case, a *Asking, ch *chain) {
 	}
 	list := a.Events(all(is("event.provider", "iam.amazonaws.com"),
 		is("event.action", "CreateAccessKey", "UpdateAccessKey", "CreateLoginProfile", "UpdateLoginProfile", "CreateUser", "CreateRole"),
-		"("+strings.Join(whom, " or ")+")"), Span{e.Time.Add(-w.Duration("key_events_before")), e.Time}, 200)
+		c.in(account, splitPrincipal(e.Principal).account), "("+strings.Join(whom, " or ")+")"), Span{e.Time.Add(-w.Duration("key_events_before")), e.Time}, 200)
 	list = keep(list, func(o *Event) bool { return o.Error == "" })
 	var made, born *Event
 	for _, o := range list {

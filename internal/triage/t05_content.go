@@ -294,8 +294,7 @@ func (a *Asking) findOutputOff(c *Case) {
 		return
 	}
 	const habit = 3
-	own := a.Events(all(is("debut.principal", c.Event.Principal), is("event.provider", "ssm.amazonaws.com"), is("event.action", "SendCommand")),
-		Span{c.since(c.Baseline.Own.Actions, "ssm.amazonaws.com/SendCommand"), c.Base.To}, 1000)
+	own := a.same(Span{c.Base.From, c.Base.To}, 1000)
 	own = keep(own, func(e *Event) bool { return e.Error == "" })
 	if len(own) < habit || !slices.ContainsFunc(own, logsOutput) || slices.ContainsFunc(own, func(e *Event) bool { return !logsOutput(e) }) {
 		return

@@ -19,8 +19,7 @@ func userAgent() *Step {
 
 func runUserAgent(c *Case, a *Asking) {
 	e := c.Event
-	kinds := agentKinds{}
-	k := kinds.of(e.Agent)
+	k := c.agentKind(e.Agent)
 	this := []*Event{e}
 	a.Uses(c.Baseline.Query)
 	switch k.Class {
@@ -39,7 +38,7 @@ func runUserAgent(c *Case, a *Asking) {
 		}
 		a.Say(this, "The agent names the service %s, but the call came from %s: anybody can write that.", k.Tool, or(e.Address, "an address that is not logged"))
 	default:
-		u := c.usedClients(kinds)
+		u := c.usedClients()
 		a.Say(this, "%s; %s.", agentText(&k), usedBefore(c, a, &k, u))
 		findClient(c, a, &k, u)
 		findSystem(c, a, &k)
@@ -47,20 +46,8 @@ func runUserAgent(c *Case, a *Asking) {
 			a.Caveat("the agent is a browser's, but the log does not say that the session is of the console")
 		}
 	}
-	findMark(c, a, &k, kinds)
-	findInterleaved(c, a, kinds)
-}
-
-// agentKinds are the classes of agents that were looked at.
-type agentKinds map[string]enrich.AgentKind
-
-func (m agentKinds) of(agent string) enrich.AgentKind {
-	k, ok := m[agent]
-	if !ok {
-		k = enrich.AgentClass(agent)
-		m[agent] = k
-	}
-	return k
+	findMark(c, a, &k)
+	findInterleaved(c, a)
 }
 
 // byAWS reports whether AWS itself makes the call.
@@ -89,6 +76,16 @@ func agentText(k *enrich.AgentKind) string {
 	return text
 }
 
+// agentKind is what an agent says, found out once for each: many events have the same.
+func (c *Case) agentKind(agent string) enrich.AgentKind {
+	k, ok := c.agents[agent]
+	if !ok {
+		k = enrich.AgentClass(agent)
+		c.agents[agent] = k
+	}
+	return k
+}
+
 // clientOf is the class of the program itself, wherever it runs: a command line in
 // CloudShell is a command line.
 func clientOf(k *enrich.AgentKind) string { return enrich.AgentClass(k.Tool).Class }
@@ -98,20 +95,20 @@ const maxAgents = 20_000
 
 // usedClients counts by class of client what the principal did in the baseline. It is nil if
 // that is not known.
-func (c *Case) usedClients(kinds agentKinds) map[string]int64 {
+func (c *Case) usedClients() map[string]int64 {
 	own := c.Baseline.Own.Agents
 	if c.Event.Principal == "" || len(own) > maxAgents {
 		return nil
 	}
 	n := map[string]int64{}
 	for name, s := range own {
-		n[kinds.of(name).Class] += s.Count
+		n[c.agentKind(name).Class] += s.Count
 	}
 	return n
 }
 
 // used counts what the principal did in the baseline with a class of clients.
-func (c *Case) used(class string) int64 { return c.usedClients(agentKinds{})[class] }
+func (c *Case) used(class string) int64 { return c.usedClients()[class] }
 
 func usedBefore(c *Case, a *Asking, k *enrich.AgentKind, used map[string]int64) string {
 	switch {
@@ -226,11 +223,11 @@ func findSystem(c *Case, a *Asking, k *enrich.AgentKind) {
 
 // findMark tells marks of tools: in the agent of the event, else in that of another
 // event by the same session, key or principal.
-func findMark(c *Case, a *Asking, k *enrich.AgentKind, kinds agentKinds) {
+func findMark(c *Case, a *Asking, k *enrich.AgentKind) {
 	at, mark, audit := c.Event, k.Mark, k.Audit
 	if mark == "" {
 		for _, e := range c.Own() {
-			if o := kinds.of(e.Agent); o.Mark != "" && (mark == "" || audit && !o.Audit) {
+			if o := c.agentKind(e.Agent); o.Mark != "" && (mark == "" || audit && !o.Audit) {
 				at, mark, audit = e, o.Mark, o.Audit
 			}
 		}
@@ -252,18 +249,18 @@ func findMark(c *Case, a *Asking, k *enrich.AgentKind, kinds agentKinds) {
 
 // findInterleaved tells two kinds of client from two networks with one credential,
 // within minutes. What services do on behalf of a caller is no client.
-func findInterleaved(c *Case, a *Asking, kinds agentKinds) {
+func findInterleaved(c *Case, a *Asking) {
 	if c.Event.Credential == "" {
 		return
 	}
 	within := c.Weights.Duration("interleaved_in")
 	calls := keep(c.Related, func(e *Event) bool {
-		class := kinds.of(e.Agent).Class
+		class := c.agentKind(e.Agent).Class
 		return e.Credential == c.Event.Credential && e.IP.IsValid() && class != enrich.ClientNone && class != enrich.ClientService
 	})
 	class, from := make([]string, len(calls)), make([]string, len(calls))
 	for i, e := range calls {
-		class[i], from[i] = kinds.of(e.Agent).Class, network(e)
+		class[i], from[i] = c.agentKind(e.Agent).Class, network(e)
 	}
 	for i, e := range calls {
 		for k := i + 1; k < len(calls) && k <= i+maxInterleaved && calls[k].Time.Sub(e.Time) <= within; k++ {

@@ -20,16 +20,13 @@ func recurrence() *Step {
 	}
 }
 
-const maxRecurrence = 5000
-
 func runRecurrence(c *Case, a *Asking) {
 	e := c.Event
 	if e.Principal == "" {
 		a.Unknown("whether the same was done before: the record does not say by whom", "")
 		return
 	}
-	own := a.Events(all(is("debut.principal", e.Principal), is("event.provider", e.Provider), is("event.action", e.Action)),
-		Span{c.since(c.Baseline.Own.Actions, e.Provider+"/"+e.Action), c.Window.To}, maxRecurrence)
+	own := a.same(c.sameSpan(), maxSame)
 	a.Uses(c.Baseline.Query)
 	done := keep(own, func(x *Event) bool { return x.Error == "" || x.ID == e.ID })
 	base := keep(done, func(x *Event) bool { return x.Time.Before(c.Base.To) })
@@ -234,9 +231,7 @@ func (a *Asking) findShared(c *Case) {
 	case d == nil || hash == "" || d.Class == docFixed || c.approved(d, p):
 		return
 	}
-	list := a.Events(all(is("event.provider", "ssm.amazonaws.com"), is("event.action", "SendCommand"),
-		is("aws.cloudtrail.flattened.request_parameters.documentName", d.Name)),
-		Span{c.since(c.Baseline.Org.Actions, "ssm.amazonaws.com/SendCommand"), c.Window.To}, maxRecurrence)
+	list := a.usesOf(d)
 	var others []*Event
 	who := []string{}
 	for _, x := range list {

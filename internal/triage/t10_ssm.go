@@ -49,7 +49,7 @@ func (c *Case) commandKQL() string {
 	if len(parts) == 0 {
 		return ""
 	}
-	return all(is("event.provider", "ssm.amazonaws.com"), "("+strings.Join(parts, " or ")+")")
+	return all(is("event.provider", "ssm.amazonaws.com"), c.there(), "("+strings.Join(parts, " or ")+")")
 }
 
 // documents are the documents that the alert's event names, with and without what an
