@@ -36,7 +36,7 @@ func Open(r io.ReaderAt, size int64, sums Sums) (f *File, err error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := parquet.OpenFile(in, size, parquet.SkipBloomFilters(true), parquet.ReadBufferSize(blockSize))
+	p, err := parquet.OpenFile(in, size, parquet.SkipBloomFilters(true), parquet.SkipPageIndex(true), parquet.ReadBufferSize(blockSize))
 	if err != nil {
 		return nil, damaged(err)
 	}
