@@ -29,6 +29,10 @@ type Group struct {
 	Min, Max int64 // times, nanoseconds, at most a microsecond too wide
 }
 
+// readAhead is how much is read at once beyond what is asked for: of records, the most of
+// a page, since the next one that is wanted is mostly far away.
+const readAhead = 32 << 10
+
 // Open reads the footer of a segment of size bytes. Everything is read through sums.
 func Open(r io.ReaderAt, size int64, sums Sums) (f *File, err error) {
 	defer guard(&err)
@@ -36,7 +40,7 @@ func Open(r io.ReaderAt, size int64, sums Sums) (f *File, err error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := parquet.OpenFile(in, size, parquet.SkipBloomFilters(true), parquet.SkipPageIndex(true), parquet.ReadBufferSize(blockSize))
+	p, err := parquet.OpenFile(in, size, parquet.SkipBloomFilters(true), parquet.SkipPageIndex(true), parquet.ReadBufferSize(readAhead))
 	if err != nil {
 		return nil, damaged(err)
 	}
