@@ -24,6 +24,13 @@ func TestOddAlerts(t *testing.T) {
 		"leading zero":   {"do": "ssm:SendCommand", "ip": "010.1.2.3"},
 		"zone":           {"do": "ssm:SendCommand", "ip": "fe80::1%eth0", "endpoint": "vpce-1"},
 		"long":           {"do": "ssm:SendCommand", "agent": strings.Repeat("kali ", 5000), "session": strings.Repeat("x", 5000), "request": map[string]any{"documentName": strings.Repeat("AWS-", 5000), "comment": strings.Repeat("CHG-1 ", 5000)}},
+		"principal":      {"do": "ssm:SendCommand", "who": "role/" + odd, "key": odd},
+		"many names":     {"do": odd + ":" + odd, "who": "user/" + odd, "region": odd},
+		"insight":        {"do": "ec2:RunInstances", "record": map[string]any{"eventType": "AwsCloudTrailInsight", "eventCategory": "Insight", "userIdentity": nil, "sourceIPAddress": nil, "userAgent": nil, "requestParameters": nil, "insightDetails": map[string]any{"state": "Start", "insightType": "ApiCallRateInsight"}}},
+		"service event":  {"do": "kms:RotateKey", "record": map[string]any{"eventType": "AwsServiceEvent", "userIdentity": map[string]any{"accountId": "111122223333", "invokedBy": "AWS Internal"}, "requestParameters": nil, "serviceEventDetails": map[string]any{"keyId": odd}}},
+		"no id":          {"do": "ssm:SendCommand", "record": map[string]any{"eventID": nil}},
+		"numbers":        {"do": "ssm:SendCommand", "record": map[string]any{"requestParameters": map[string]any{"documentName": 7, "instanceIds": 1.5, "parameters": []any{1}, "targets": map[string]any{"key": []any{}}}, "responseElements": map[string]any{"command": []any{"x"}}}},
+		"megabyte":       {"do": "ssm:SendCommand", "request": map[string]any{"documentName": strings.Repeat("\u202e\"(", 100_000), "comment": strings.Repeat("a-1 ", 100_000), "instanceIds": []any{strings.Repeat("i-", 100_000)}}},
 		"another region": {"do": "ssm:SendCommand", "region": "", "account": "999988887777"},
 	} {
 		t.Run(name, func(t *testing.T) {
