@@ -59,7 +59,9 @@ func TestVerdicts(t *testing.T) {
 			if got := provenOf(r); !slices.Equal(got, want.proven) {
 				t.Errorf("proven: %q, want %q", got, want.proven)
 			}
-			if (r.Exception != nil) != (r.Verdict == LikelyBenign) {
+			// None for what a service does with a document that runs any code: it would hide
+			// everybody's schedules.
+			if (r.Exception != nil) != (r.Verdict == LikelyBenign && name != "state-manager") {
 				t.Errorf("the exception is %+v", r.Exception)
 			}
 		})
