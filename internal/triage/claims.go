@@ -300,7 +300,9 @@ func approvedChange(c *Case, _ *Asking, p *proof) {
 		}
 		ticket = ch.ID
 		switch {
-		case ch.Who != "" && ch.Who != e.Principal && ch.Who != e.Account:
+		case ch.Who == "" || ch.Who == e.Account:
+			p.want("for which principal %s is approved: everybody can write its number in a comment", cutRunes(ch.ID, 40))
+		case ch.Who != e.Principal:
 			p.want("a change that is approved for this principal: %s is for %s", cutRunes(ch.ID, 40), cutRunes(ch.Who, 100))
 		case e.Time.Before(ch.From) || !e.Time.Before(ch.To):
 			p.want("a change that is approved for this time: %s is for %s to %s", cutRunes(ch.ID, 40), stamp(ch.From), stamp(ch.To))

@@ -19,8 +19,7 @@ const maxReasons = 3
 // and the baseline is not cold. It ends with what the explanation rests on, such as an
 // exercise. It is a proposal for a person, who adds it or does not.
 func (c *Case) except(ctx context.Context, r *Report) {
-	proven := slices.ContainsFunc(c.Claims, func(cl Claim) bool { return cl.Status == Proven })
-	if r.Verdict != LikelyBenign && (r.Verdict != Review || !proven || !c.whole()) {
+	if r.Verdict != LikelyBenign && (r.Verdict != Review || !c.proven() || !c.whole()) {
 		return
 	}
 	if c.Event.Error != "" {

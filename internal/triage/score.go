@@ -35,7 +35,7 @@ func (c *Case) judge(r *Report) {
 		r.Sum = append(r.Sum, SumLine{Points: n + r.Score - total, Key: "critical", Text: "a critical finding is a verdict by itself"})
 		r.Score += n
 	}
-	r.Verdict = c.verdict(r.Score, critical, len(solid))
+	r.Verdict = c.verdict(r, r.Score, critical, len(solid))
 	r.Confidence = confidence(r.Steps)
 }
 
@@ -121,7 +121,7 @@ func (r *Report) cap(name string, raw, most int) {
 	}
 }
 
-func (c *Case) verdict(score int, critical bool, kinds int) string {
+func (c *Case) verdict(r *Report, score int, critical bool, kinds int) string {
 	v := c.Weights.Verdicts
 	switch {
 	case critical:
@@ -130,7 +130,7 @@ func (c *Case) verdict(score int, critical bool, kinds int) string {
 		return LikelyMalicious
 	case score >= v[Suspicious]:
 		return Suspicious
-	case score < v[Review] && kinds >= 2 && c.whole():
+	case score < v[Review] && kinds >= 2 && c.whole() && !c.dark(r):
 		return LikelyBenign
 	}
 	return Review
@@ -138,6 +138,21 @@ func (c *Case) verdict(score int, critical bool, kinds int) string {
 
 // whole reports whether all was read that could speak against the caller.
 func (c *Case) whole() bool { return !c.Cold && c.Baseline.Complete && !c.relatedQuery.Truncated }
+
+// dark reports whether something ran of which nobody knows what it does, and no record
+// explains why: what is not known is never harmless.
+func (c *Case) dark(r *Report) bool {
+	d := c.documentNamed(c.Event)
+	if d == nil || d.Class == docFixed || c.proven() {
+		return false
+	}
+	return slices.ContainsFunc(r.Steps, func(a Answer) bool { return a.ID == "T5" && a.Status != Answered })
+}
+
+// proven reports whether a harmless explanation is.
+func (c *Case) proven() bool {
+	return slices.ContainsFunc(c.Claims, func(cl Claim) bool { return cl.Status == Proven })
+}
 
 // confidence is the weight of the answered steps among those that apply, in hundredths.
 func confidence(steps []Answer) float64 {

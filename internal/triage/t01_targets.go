@@ -469,7 +469,7 @@ func (a *Asking) findTouched(c *Case, h *history, ids []string) {
 		} else {
 			a.Say([]*Event{c.Event}, "The principal had not called anything on %s in the %s before the case window.", themOrIt(len(old)), c.baseSpan())
 		}
-		a.Find("first-touch", []*Event{c.Event}, "%s: %s with this principal", theseText(len(old)), c.unseen())
+		a.Find("first-touch", []*Event{c.Event}, "the principal had not touched %s: %s", theseText(len(old)), c.unseen())
 		return
 	}
 	last := list[len(list)-1]

@@ -206,13 +206,20 @@ func maybeRegular(past []time.Time, least int) bool {
 // daily reports whether runs are all at the time of the day of now, on as many days, and
 // on this day of the week too.
 func daily(list []run, now time.Time, within time.Duration, least int) bool {
-	days, sameDay := map[string]bool{}, false
-	for _, r := range list {
+	days, sameDay, longest := map[string]bool{}, false, time.Duration(0)
+	for i, r := range list {
 		if apart(r.start, now) > within {
 			return false
 		}
+		if i > 0 {
+			longest = max(longest, r.start.Sub(list[i-1].start))
+		}
 		days[r.start.Format(time.DateOnly)] = true
 		sameDay = sameDay || r.start.Weekday() == now.Weekday()
+	}
+	// A schedule that ended is none.
+	if last := list[len(list)-1]; now.Sub(last.start) > longest+24*time.Hour {
+		return false
 	}
 	return sameDay && len(days) >= least
 }
