@@ -21,8 +21,8 @@ const (
 	groupRaw  = 128 << 20
 	// pageBytes is what is unpacked for a record that stands alone. A page ends with a
 	// batch of rows.
-	pageBytes = 64 << 10
-	batchRows = 32
+	pageBytes = 256 << 10
+	batchRows = 128
 )
 
 // A Row is one event to write.
