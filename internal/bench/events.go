@@ -23,8 +23,12 @@ import (
 	"github.com/debutsec/debut/query"
 )
 
-// storePasses is how often the trail is stored, each time as five later days.
-const storePasses = 6
+const (
+	// storePasses is how often the trail is stored, each time as five later days.
+	storePasses = 6
+	// inLog is how many objects of the last pass are not made segments of.
+	inLog = 5
+)
 
 // A question is what is asked of a store of events, as the triage of an alert asks it.
 type question struct {
@@ -130,7 +134,8 @@ func (b *bench) fill(ctx context.Context, dir, trail string, cat *ecs.Catalogue)
 				return err
 			}
 			s.Folded(s.End())
-			if i%100 == 99 || i == len(list)-1 && n < storePasses-1 {
+			// The last objects stay in the log, as those of the last hour do.
+			if left := len(list) - 1 - i; i%100 == 99 || left == 0 && n < storePasses-1 || left == inLog && n == storePasses-1 {
 				if err := s.Compact(ctx); err != nil {
 					return err
 				}

@@ -209,12 +209,14 @@ func suspects(ctx context.Context, db *sqlite.DB, s *events.Store, cat *ecs.Cata
 				return nil, err
 			}
 			p := &suspect{name: x.name, handle: fmt.Sprintf("%064d", len(list)+1)}
-			first := func(field string) string { return strings.Join(e.Event.Values(cat.Resolve(field)), "") }
+			first := func(field string) string {
+				return strings.ToValidUTF8(strings.Join(e.Event.Values(cat.Resolve(field)), ""), "?")
+			}
 			p.event = fmt.Sprintf("%s by %s, who did %d things", first("event.action"), x.principal[strings.LastIndexByte(x.principal, ':')+1:], all[x.principal])
 			at := time.Unix(0, e.Time).UTC()
 			p.alert = store.Alert{
 				Handle: p.handle, UUID: p.handle, RuleID: "bench", RuleName: "bench", Type: "new_terms", Severity: "low", Time: at, Last: at,
-				Created: at, Updated: at, Principal: x.principal, Account: first("cloud.account.id"), Region: first("cloud.region"), Status: store.Open, EventID: e.ID,
+				Created: at, Updated: at, Principal: strings.ToValidUTF8(x.principal, "?"), Account: first("cloud.account.id"), Region: first("cloud.region"), Status: store.Open, EventID: e.ID,
 			}
 			list = append(list, p)
 		}
