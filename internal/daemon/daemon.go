@@ -55,6 +55,7 @@ type Daemon struct {
 	work      sync.WaitGroup  // backfills and reloads
 	ctx       context.Context //nolint:containedctx // of Run, for what requests begin and outlives them
 	reloading sync.Mutex
+	readFrom  uint64 // stamp of the rule files, before they were read at the start
 }
 
 // Open opens the store, folds what a crash has left, loads the rules and binds the
@@ -85,6 +86,9 @@ func Open(ctx context.Context, o Options) (_ *Daemon, err error) {
 	}
 	if err := errors.Join(d.triage(), d.notifications()); err != nil {
 		return nil, err
+	}
+	if c.Rules.Watch {
+		d.readFrom = d.stamp()
 	}
 	loaded, err := d.load(ctx)
 	if err != nil {

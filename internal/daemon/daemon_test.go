@@ -230,7 +230,9 @@ func TestDaemon(t *testing.T) {
 			t.Errorf("pushed and acknowledged, and the alerts are %v", got)
 		}
 		d.until("segments in the status", func() bool {
-			var st struct{ Log struct{ End, Compacted, Segments, Events int64 } }
+			var st struct {
+				Log struct{ End, Compacted, Segments, Events int64 }
+			}
 			_, b := d.request(http.MethodGet, base+"/api/v1/status", "")
 			d.last = string(b)
 			return json.Unmarshal(b, &st) == nil && st.Log.Compacted == st.Log.End && st.Log.Segments > 0 && st.Log.Events == 3

@@ -4,16 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
-	"time"
-
-	"github.com/fsnotify/fsnotify"
 
 	"github.com/debutsec/debut/internal/serve"
 	"github.com/debutsec/debut/internal/server/api"
@@ -240,78 +235,4 @@ func difference(old, now []serve.Rule) (added, changed, removed []string) {
 	}
 	slices.Sort(removed)
 	return added, changed, removed
-}
-
-// quietFor is how long rule files must not change before they are read again.
-const quietFor = 500 * time.Millisecond
-
-// watchRules reloads when files change, and when somebody asks.
-func (d *Daemon) watchRules(ctx context.Context) error {
-	var changed <-chan fsnotify.Event
-	var failed <-chan error
-	if w := d.watcher(); w != nil {
-		defer func() { _ = w.Close() }() // nothing to save
-		changed, failed = w.Events, w.Errors
-	}
-	timer := time.NewTimer(time.Hour)
-	timer.Stop()
-	defer timer.Stop()
-	by := ""
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case e := <-changed:
-			if strings.HasPrefix(filepath.Base(e.Name), ".") || e.Op == fsnotify.Chmod {
-				continue
-			}
-			by = "file " + e.Name
-			timer.Reset(quietFor)
-		case err := <-failed:
-			d.opt.Log.Warn("watching rule files", "error", err)
-		case <-d.opt.Reload:
-			by = "signal"
-			timer.Reset(0)
-		case <-timer.C:
-			if _, err := d.Reload(ctx, by); err != nil {
-				d.opt.Log.Error("rules not reloaded", "error", err)
-			}
-		}
-	}
-}
-
-// watcher watches the folders of rule files; nil if there are none, or the system
-// cannot.
-func (d *Daemon) watcher() *fsnotify.Watcher {
-	c := &d.opt.Config.Rules
-	if !c.Watch {
-		return nil
-	}
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		d.opt.Log.Warn("rule files are not watched: reload with SIGHUP or the API", "error", err)
-		return nil
-	}
-	for _, p := range slices.Concat(c.Paths, c.Exceptions) {
-		if p == "shipped" {
-			continue
-		}
-		root := p
-		if info, err := os.Stat(p); err != nil || !info.IsDir() {
-			root = filepath.Dir(p)
-			if err := w.Add(root); err != nil {
-				d.opt.Log.Warn("rule files are not watched", "path", root, "error", err)
-			}
-			continue
-		}
-		if err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
-			if err != nil || !e.IsDir() {
-				return err
-			}
-			return w.Add(path)
-		}); err != nil {
-			d.opt.Log.Warn("rule files are not watched", "path", root, "error", err)
-		}
-	}
-	return w
 }
