@@ -152,7 +152,15 @@ func (l *loader) file(fsys fs.FS, p, name string, asked bool) error {
 			return nil
 		}
 	}
-	if info, err := fs.Stat(fsys, p); err == nil && info.Size() > maxFile {
+	info, err := fs.Stat(fsys, p)
+	if err == nil && !asked && !info.Mode().IsRegular() { // a pipe or a device: reading may never end
+		l.files = append(l.files, &File{Name: name, Diagnostics: query.Diagnostics{{
+			Severity: query.Error, Code: "unreadable-file", File: name,
+			Message: "it is no regular file", Hint: "remove it from the folder, or name it by itself",
+		}}})
+		return nil
+	}
+	if err == nil && info.Size() > maxFile {
 		l.files = append(l.files, &File{Name: name, Diagnostics: query.Diagnostics{{
 			Severity: query.Error, Code: "file-too-large", File: name,
 			Message: fmt.Sprintf("the file has %d bytes; files of rules and value lists have %d at most", info.Size(), maxFile), Hint: "split it",

@@ -118,3 +118,23 @@ func TestLoadNames(t *testing.T) {
 		}
 	}
 }
+
+// What is no regular file is not opened: a pipe or a device may never end.
+func TestLoadIrregular(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []os.FileMode{os.ModeNamedPipe, os.ModeDevice | os.ModeCharDevice, os.ModeSocket} {
+		fsys := fstest.MapFS{
+			"rules/pipe.toml": {Data: []byte("[rule]"), Mode: mode | 0o600},
+			"rules/pipe.txt":  {Mode: mode | 0o600},
+		}
+		files, _, err := rule.LoadFiles(rule.Source{FS: fsys, Path: "rules"})
+		if err != nil || len(files) != 2 {
+			t.Fatalf("%v: %d files, error %v", mode, len(files), err)
+		}
+		for _, f := range files {
+			if d := f.Diagnostics; len(d) != 1 || d[0].Code != "unreadable-file" || !strings.Contains(d[0].Error(), "no regular file") {
+				t.Errorf("%v: %s: %v", mode, f.Name, d)
+			}
+		}
+	}
+}
