@@ -113,7 +113,7 @@ type Exercise struct {
 
 // A Change was approved where changes are kept.
 type Change struct {
-	ID  string // as the comment of a command names it, such as "CHG-1234"
+	ID string // as the comment of a command names it, such as "CHG-1234"
 	// Who is a stable principal. A change for an account, or for anybody, proves nothing:
 	// everybody can write its number.
 	Who string

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -104,6 +105,9 @@ func setNumber(m map[string]int, key string, v any, first bool) error {
 	return nil
 }
 
+// maxLimit bounds durations: ten years.
+const maxLimit = 10 * 365 * 24 * time.Hour
+
 func (w *Weights) setLimit(key string, v any, first bool) error {
 	old, ok := w.limits[key]
 	if !ok && !first {
@@ -112,18 +116,39 @@ func (w *Weights) setLimit(key string, v any, first bool) error {
 	switch x := v.(type) {
 	case string:
 		d, err := time.ParseDuration(x)
-		if err != nil || d < 0 {
+		if err != nil {
 			return fmt.Errorf("%q is not a duration such as \"24h\"", x)
 		}
 		v = d
 	case int64:
 		v = float64(x)
 	}
-	if f, ok := v.(float64); ok && f < 0 {
-		return errors.New("must not be negative")
-	}
 	if !first && fmt.Sprintf("%T", old) != fmt.Sprintf("%T", v) {
 		return fmt.Errorf("must be like %v", old)
+	}
+	switch x := v.(type) {
+	case time.Duration:
+		if x <= 0 || x > maxLimit {
+			return fmt.Errorf("must be more than 0 and at most %s", maxLimit)
+		}
+	case float64:
+		// Shares are of 1, all else is counted.
+		least, most := math.SmallestNonzeroFloat64, 1.0
+		if f, ok := old.(float64); !ok || f >= 1 {
+			least, most = 1, 1e12
+		}
+		if strings.HasSuffix(key, "_days") {
+			most = maxLimit.Hours() / 24
+		}
+		if first {
+			least = 0
+		}
+		if !(x >= least && x <= most) { // also what is no number
+			if most == 1 {
+				return errors.New("must be a share: more than 0, at most 1")
+			}
+			return fmt.Errorf("must be from %v to %v", least, most)
+		}
 	}
 	w.limits[key] = v
 	return nil
