@@ -138,6 +138,9 @@ func (d *Desk) investigate(ctx context.Context, handle string, r *Request) (*Res
 	if res.Kept = last == nil || !same(last, report); !res.Kept {
 		// The report that is kept says the same: it is the one to go by.
 		report.Version, report.Versions = last.Version, last.Versions
+	} else if report.Version <= a.Triage.Version {
+		// The latest cannot be read, nor what was before it: none is written over.
+		report.Version = a.Triage.Version + 1
 	}
 	return res, d.keep(ctx, res, r)
 }

@@ -191,6 +191,47 @@ func TestVersions(t *testing.T) {
 	}
 }
 
+// A report that cannot be read is not written over, and the next one is the latest.
+func TestDamagedReport(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	o.alert("aaaa", base, o.event(base, "ssm", "SendCommand", command), func(*store.Alert) {})
+	o.work()
+	o.event(base.Add(time.Minute), "cloudtrail", "StopLogging", `{"name":"main"}`)
+	o.now = base.Add(2 * time.Hour)
+	o.work()
+	if v := o.row("aaaa").Triage.Version; v != 2 {
+		t.Fatalf("version %d, want 2", v)
+	}
+	if err := o.db.Update(t.Context(), func(tx store.Tx) error {
+		for p, err := range tx.Reverse(store.Reports, nil, nil) {
+			if err != nil {
+				return err
+			}
+			return tx.Put(store.Reports, p.Key, []byte("damaged"))
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	res, err := o.desk.Investigate(t.Context(), "aaaa", desk.Request{Trigger: store.TriageByHand, By: "kim"})
+	if err != nil || !res.Kept || res.Report.Version != 3 || res.Alert.Triage.Version != 3 {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	if err := o.db.View(t.Context(), func(tx store.Tx) error {
+		r, err := store.GetReport(tx, "aaaa", 0)
+		if err == nil && r.Version != 3 {
+			t.Errorf("the latest report is version %d", r.Version)
+		}
+		return err
+	}); err != nil {
+		t.Errorf("the latest report: %v", err)
+	}
+	if res, err = o.desk.Investigate(t.Context(), "aaaa", desk.Request{Trigger: store.TriageByHand, By: "kim"}); err != nil || res.Kept {
+		t.Errorf("nothing new: kept %v, %v", res.Kept, err)
+	}
+}
+
 // What is asked for another time, or with other weights, is not kept.
 func TestTrials(t *testing.T) {
 	t.Parallel()
