@@ -142,11 +142,12 @@ func (k *gapKeeper) follow(g *store.Gap) error {
 	return store.PutAlert(k.tx, a)
 }
 
-// closedItself reports whether no person closed the alert.
+// closedItself reports whether no person closed the alert. The account on this machine
+// that somebody works with may have the program's name.
 func closedItself(a *store.Alert) bool {
 	for _, c := range slices.Backward(a.History) {
 		if strings.HasPrefix(c.What, "closed") {
-			return c.By == "debut"
+			return c.By == "debut" && (a.Reason == gapFilled || a.Reason == gapJoined)
 		}
 	}
 	return false
