@@ -45,6 +45,8 @@ func (s *Server) addToken(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case in.Name == "" || len(in.Name) > 64 || strings.ContainsFunc(in.Name, func(c rune) bool { return c < ' ' || c > '~' }):
 		return invalid("name: give 1 to 64 printable ASCII characters; the audit log shows them")
+	case strings.EqualFold(in.Name, "debut") || strings.EqualFold(in.Name, "local"):
+		return invalid("name: %q stands for what the program does itself, or somebody at its console: take another", in.Name)
 	case !slices.Contains(Roles(), in.Role):
 		return invalid("role is %q, not %s", in.Role, strings.Join(Roles(), ", "))
 	case !in.Expire.IsZero() && !in.Expire.After(now):

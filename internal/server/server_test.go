@@ -692,6 +692,9 @@ func TestTokens(t *testing.T) {
 		t.Errorf("got %+v", list.Tokens)
 	}
 	c.fails(c.do("POST", path, `{"name":"grafana","role":"read"}`), api.Conflict, "of that name")
+	for _, name := range []string{"debut", "local", " Debut"} { // who did it must be clear
+		c.fails(c.do("POST", path, fmt.Sprintf(`{"name":%q,"role":"read"}`, name)), api.Invalid, "take another")
+	}
 	c.fails(c.do("POST", path, `{"name":"x","role":"king"}`), api.Invalid, `"king"`)
 	c.fails(c.do("POST", path, `{"name":"\u001b[2J","role":"read"}`), api.Invalid, "printable")
 	c.fails(c.do("POST", path, `{"name":"y","role":"read","expire":"2026-01-01T00:00:00Z"}`), api.Invalid, "future")
