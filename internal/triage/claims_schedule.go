@@ -357,15 +357,24 @@ func maintenanceWindow(c *Case, a *Asking, p *proof) {
 		return
 	}
 	p.has(fmt.Sprintf("the maintenance window %s ran %s from %s (execution %s)", run.Window, cutRunes(document, 80), stamp(run.Start), run.ID), e)
+	// Who may register a task chooses what runs, in a window that is there.
+	actions := []string{"RegisterTaskWithMaintenanceWindow", "UpdateMaintenanceWindowTask", "UpdateMaintenanceWindow", "RegisterTargetWithMaintenanceWindow"}
+	tasks := a.Events(all(is("event.provider", systemsManagerHost), is("event.action", actions...),
+		is("aws.cloudtrail.flattened.request_parameters.windowId", run.Window)), Span{c.sinceSSM(a, actions...), e.Time}, maxSchedules)
+	tasks = keep(tasks, func(o *Event) bool { return o.Error == "" && o.Owner == e.Owner && o.Region == e.Region })
+	settled := e.Time.Add(-c.Weights.Duration("schedule_settled"))
+	if n := len(tasks); n > 0 && !tasks[n-1].Time.Before(settled) {
+		last := tasks[n-1]
+		p.events = append(p.events, last)
+		p.want("a window that has been as it is for a week: %s by %s was %s before", last.Action, cutRunes(shortPrincipal(last.Principal), 80), lasting(e.Time.Sub(last.Time)))
+		return
+	}
 	if e.ofServiceLinked(systemsManagerHost) {
 		p.has("the role is Systems Manager's own", e)
 		return
 	}
-	actions := []string{"RegisterTaskWithMaintenanceWindow", "UpdateMaintenanceWindowTask"}
-	tasks := a.Events(all(is("event.provider", systemsManagerHost), is("event.action", actions...),
-		is("aws.cloudtrail.flattened.request_parameters.windowId", run.Window)), Span{c.sinceSSM(a, actions...), e.Time.Add(-c.Weights.Duration("schedule_settled"))}, maxSchedules)
 	for _, o := range slices.Backward(tasks) {
-		if o.Error == "" && o.Owner == e.Owner && firstOf(o.Request("serviceRoleArn")) == e.Principal && documentOf(firstOf(o.Request("taskArn"))) == document {
+		if firstOf(o.Request("serviceRoleArn")) == e.Principal && documentOf(firstOf(o.Request("taskArn"))) == document {
 			p.has("the role is that of the window's task, registered at "+stamp(o.Time), o)
 			return
 		}
