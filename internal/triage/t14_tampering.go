@@ -128,7 +128,10 @@ func tamperDeeds(logs logStore) []deed {
 		{key, nil, []string{"DisassociateFromAdministratorAccount", "DisassociateFromMasterAccount"}, "The security account no longer sees this one.", nil, true},
 		{key, []string{"config"}, []string{"StopConfigurationRecorder", "DeleteConfigurationRecorder", "DeleteDeliveryChannel"}, "Changes are no longer recorded.", nil, true},
 		{key, []string{"ec2"}, []string{"DeleteFlowLogs"}, "Network traffic is no longer logged.", nil, true},
-		{key, []string{"events"}, []string{"DisableRule", "DeleteRule"}, "Alarms may hang on the rule.", func(c *Case, e *Event) bool { return !c.usual(e) }, true},
+		{key, []string{"events"}, []string{"DisableRule", "DeleteRule", "RemoveTargets"}, "Alarms may hang on the rule.", func(c *Case, e *Event) bool { return !c.usual(e) }, true},
+		{key, []string{"guardduty"}, []string{"CreateFilter", "UpdateFilter"}, "GuardDuty archives what the filter matches.", func(_ *Case, e *Event) bool { return slices.Contains(e.Request("action"), "ARCHIVE") }, true},
+		{key, []string{"guardduty"}, []string{"CreateIPSet", "UpdateIPSet"}, "GuardDuty trusts the addresses of the list.", nil, true},
+		{key, []string{"route53resolver"}, []string{"DeleteResolverQueryLogConfig", "DisassociateResolverQueryLogConfig"}, "DNS queries are no longer logged.", nil, true},
 		{key, []string{"securityhub"}, []string{"DisableSecurityHub", "BatchDisableStandards"}, "Findings are no longer gathered.", nil, true},
 		{key, []string{"macie2", "detective", "access-analyzer", "inspector2"}, []string{"DisableMacie", "DeleteGraph", "DeleteAnalyzer", "Disable"}, "A protection of AWS is off.", nil, true},
 		{organisation, []string{"organizations"}, []string{"LeaveOrganization", "RemoveAccountFromOrganization", "DetachPolicy", "DisablePolicyType", "DeletePolicy"}, "Limits of the organisation may no longer hold.", nil, true},
@@ -136,7 +139,7 @@ func tamperDeeds(logs logStore) []deed {
 		{"", []string{"cloudtrail"}, []string{"UpdateTrail"}, "Whether the trail delivered to another bucket before is not known.", func(c *Case, e *Event) bool {
 			return !logs.less(c, e) && len(e.Request("s3BucketName")) > 0 && len(logs.before(e, "s3BucketName")) == 0
 		}, false},
-		{"", []string{"events"}, []string{"DisableRule", "DeleteRule"}, "This principal did so in the weeks before too.", func(c *Case, e *Event) bool { return c.usual(e) }, false},
+		{"", []string{"events"}, []string{"DisableRule", "DeleteRule", "RemoveTargets"}, "This principal did so in the weeks before too.", func(c *Case, e *Event) bool { return c.usual(e) }, false},
 		{"", []string{"kms"}, []string{"DisableKey", "ScheduleKeyDeletion"}, "What the key encrypts cannot be read any more.", func(_ *Case, e *Event) bool { return !logs.key(e) }, true},
 		{"", []string{"logs"}, []string{"DeleteLogGroup", "DeleteLogStream"}, "Logs of an application or service are gone.", func(_ *Case, e *Event) bool { return !logs.group(e) }, true},
 		{"", []string{"cloudwatch", "monitoring"}, []string{"DeleteAlarms", "DisableAlarmActions"}, "Alarms are silent.", nil, true},
