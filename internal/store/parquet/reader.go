@@ -270,38 +270,24 @@ func codedOf(chunk *parquet.FileColumnChunk, rows int) (*coded, error) {
 	c := &coded{codes: make([]int32, 0, rows)}
 	var of []int32 // by code in the dictionary: ours, and one more; 0: none yet
 	err := pagesOf(chunk, rows, func(p parquet.Page) error {
-		d, dict := p.Data(), p.Dictionary()
-		next := int32(0)
-		add := func(text string) int32 {
-			c.values = append(c.values, []string{text})
-			return int32(len(c.values) - 1)
+		d, dict, levels := p.Data(), p.Dictionary(), p.DefinitionLevels()
+		if dict == nil {
+			data, offsets := d.ByteArray()
+			c.plain(data, offsets, levels)
+			return nil
 		}
-		if dict != nil && of == nil {
+		if of == nil {
 			of = make([]int32, dict.Len())
 		}
-		var codes []int32
-		var data []byte
-		var offsets []uint32
-		if dict != nil {
-			codes = d.Int32()
-		} else {
-			data, offsets = d.ByteArray()
-		}
-		value := func() int32 {
-			i := next
-			next++
-			if dict == nil {
-				return add(string(data[offsets[i]:offsets[i+1]]))
+		codes := d.Int32()
+		for _, code := range codes {
+			if of[code] == 0 {
+				of[code] = 1 + c.value(string(dict.Index(code).ByteArray()))
 			}
-			if of[codes[i]] == 0 {
-				of[codes[i]] = 1 + add(string(dict.Index(codes[i]).ByteArray()))
-			}
-			return of[codes[i]] - 1
 		}
-		levels := p.DefinitionLevels()
 		if levels == nil {
-			for range p.NumRows() {
-				c.codes = append(c.codes, value())
+			for _, code := range codes {
+				c.codes = append(c.codes, of[code]-1)
 			}
 			return nil
 		}
@@ -310,9 +296,37 @@ func codedOf(chunk *parquet.FileColumnChunk, rows int) (*coded, error) {
 				c.codes = append(c.codes, -1)
 				continue
 			}
-			c.codes = append(c.codes, value())
+			c.codes, codes = append(c.codes, of[codes[0]]-1), codes[1:]
 		}
 		return nil
 	})
 	return c, err
+}
+
+// plain adds a page without a dictionary.
+func (c *coded) plain(data []byte, offsets []uint32, levels []byte) {
+	n := 0
+	next := func() int32 {
+		n++
+		return c.value(string(data[offsets[n-1]:offsets[n]]))
+	}
+	if levels == nil {
+		for range len(offsets) - 1 {
+			c.codes = append(c.codes, next())
+		}
+		return
+	}
+	for _, level := range levels {
+		if level == 0 {
+			c.codes = append(c.codes, -1)
+			continue
+		}
+		c.codes = append(c.codes, next())
+	}
+}
+
+// value adds a value and returns its code.
+func (c *coded) value(text string) int32 {
+	c.values = append(c.values, []string{text})
+	return int32(len(c.values) - 1)
 }

@@ -195,66 +195,113 @@ func (f *File) onlyDictionary(group, column int) bool {
 // memoSize bounds the outcomes that are kept while deciding about a group.
 const memoSize = 1 << 20
 
+// A decision is about the rows of a group, one column after the other.
+type decision struct {
+	x       query.Expr
+	want    []searched
+	cols    []*coded
+	inexact []int32 // by row; nil: all is exact
+	rows    []int32 // that x may still match
+	row     int32   // that known is about
+}
+
 // decide adds the rows that x may match.
 func (f *File) decide(group int, x query.Expr, times []int64, first, last int, s *Selection) error {
-	want := f.searched(x)
-	cols := make([]*coded, len(want))
-	var inexact []int32
-	var err error
-	for i, c := range want {
-		if cols[i], err = f.coded(group, c.column); err != nil {
+	d := &decision{x: x, want: f.searched(x), rows: make([]int32, 0, last-first)}
+	for row := first; row < last; row++ {
+		d.rows = append(d.rows, int32(row))
+	}
+	if len(d.want) > 0 && !f.constant(group, f.own.inexact, 0) {
+		var err error
+		if d.inexact, err = f.int32s(group, f.own.inexact); err != nil {
 			return err
 		}
 	}
-	if len(want) > 0 && !f.constant(group, f.own.inexact, 0) {
-		if inexact, err = f.int32s(group, f.own.inexact); err != nil {
+	for _, c := range d.want {
+		col, err := f.coded(group, c.column)
+		if err != nil {
 			return err
 		}
-	}
-	row := 0
-	mask := int32(0)
-	known := func(fld *ecs.Field) ([]string, bool) {
-		for i := range want {
-			if want[i].field != fld {
-				continue
-			}
-			if mask>>want[i].bit&1 == 1 {
-				return nil, false
-			}
-			if code := cols[i].codes[row]; code >= 0 {
-				return cols[i].values[code], true
-			}
-			return nil, true
+		d.cols = append(d.cols, col)
+		if d.drop(len(d.cols) - 1); len(d.rows) == 0 {
+			return nil // the other columns need not be read
 		}
-		return nil, false
 	}
+	d.rest(times, s)
+	return nil
+}
+
+// drop drops the rows that x does not match because of what one column has, whatever
+// the others have.
+func (d *decision) drop(column int) {
+	c := d.cols[column]
+	if len(c.values) >= len(d.rows) {
+		return // as many questions as there are rows
+	}
+	no, some := make([]bool, len(c.values)+1), false // by code, and one more
+	for code := range no {
+		var values []string
+		if code > 0 {
+			values = c.values[code-1]
+		}
+		no[code] = d.x.Decide(func(g *ecs.Field) ([]string, bool) { return values, g == d.want[column].field }) == query.False
+		some = some || no[code]
+	}
+	if !some {
+		return
+	}
+	left := d.rows[:0]
+	for _, row := range d.rows {
+		if !no[c.codes[row]+1] || d.inexact != nil && d.inexact[row]>>d.want[column].bit&1 == 1 {
+			left = append(left, row)
+		}
+	}
+	d.rows = left
+}
+
+// known are the values of a field in a row, as far as they stand in the columns.
+func (d *decision) known(fld *ecs.Field) ([]string, bool) {
+	for i := range d.want {
+		if d.want[i].field != fld {
+			continue
+		}
+		if d.inexact != nil && d.inexact[d.row]>>d.want[i].bit&1 == 1 {
+			return nil, false
+		}
+		if code := d.cols[i].codes[d.row]; code >= 0 {
+			return d.cols[i].values[code], true
+		}
+		return nil, true
+	}
+	return nil, false
+}
+
+// rest decides about the rows that are left, by all columns together: once for each
+// combination of values.
+func (d *decision) rest(times []int64, s *Selection) {
 	memo := map[uint64]query.Truth{}
-	fits := keysFit(cols)
-	for row = first; row < last; row++ {
-		if inexact != nil {
-			mask = inexact[row]
-		}
+	fits := keysFit(d.cols)
+	for _, d.row = range d.rows {
 		var truth query.Truth
-		if !fits || mask != 0 {
-			truth = x.Decide(known)
+		if !fits || d.inexact != nil && d.inexact[d.row] != 0 {
+			truth = d.x.Decide(d.known)
 		} else {
 			key := uint64(0)
-			for _, c := range cols {
-				key = key*uint64(len(c.values)+1) + uint64(c.codes[row]+1)
+			for _, c := range d.cols {
+				key = key*uint64(len(c.values)+1) + uint64(c.codes[d.row]+1)
 			}
 			var have bool
 			if truth, have = memo[key]; !have {
-				truth = x.Decide(known)
+				truth = d.x.Decide(d.known)
 				if len(memo) < memoSize {
 					memo[key] = truth
 				}
 			}
 		}
 		if truth != query.False {
-			s.add(row, times[row], truth == query.True)
+			s.add(int(d.row), times[d.row], truth == query.True)
 		}
 	}
-	return nil
 }
 
 // keysFit reports whether a combination of the columns' codes is one number.
