@@ -210,7 +210,7 @@ func suspects(ctx context.Context, db *sqlite.DB, s *events.Store, cat *ecs.Cata
 			}
 			p := &suspect{name: x.name, handle: fmt.Sprintf("%064d", len(list)+1)}
 			first := func(field string) string {
-				return strings.ToValidUTF8(strings.Join(e.Event.Values(cat.Resolve(field)), ""), "?")
+				return strings.ToValidUTF8(strings.Clone(strings.Join(e.Event.Values(cat.Resolve(field)), "")), "?") // it ends with the event
 			}
 			p.event = fmt.Sprintf("%s by %s, who did %d things", first("event.action"), x.principal[strings.LastIndexByte(x.principal, ':')+1:], all[x.principal])
 			at := time.Unix(0, e.Time).UTC()
