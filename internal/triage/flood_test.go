@@ -5,26 +5,28 @@ import (
 	"fmt"
 	"iter"
 	"testing"
-	"time"
 )
 
-// agents are sums with more agents of one principal than a baseline keeps.
-type agents struct {
+// networks are sums with more networks of one principal than a baseline keeps.
+type networks struct {
 	*memory
 	principal string
 	n         int
 }
 
-func (a *agents) Sums(ctx context.Context, from, to time.Time) iter.Seq2[*Sum, error] {
+func (a *networks) Sums(ctx context.Context, q SumQuery) iter.Seq2[*Sum, error] {
 	return func(yield func(*Sum, error) bool) {
-		for s, err := range a.memory.Sums(ctx, from, to) {
+		for s, err := range a.memory.Sums(ctx, q) {
 			if !yield(s, err) {
 				return
 			}
 		}
-		s := &Sum{Hour: from, First: from, Last: from, Principal: a.principal, Provider: "ec2.amazonaws.com", Action: "DescribeTags", Count: 1}
+		if q.Principal != "" && q.Principal != a.principal {
+			return
+		}
+		s := &Sum{Hour: q.From, First: q.From, Last: q.From, Principal: a.principal, Provider: "ec2.amazonaws.com", Action: "DescribeTags", Count: 1}
 		for i := range a.n {
-			if s.Agent = fmt.Sprint("a", i); !yield(s, nil) {
+			if s.Network = fmt.Sprint("n", i); !yield(s, nil) {
 				return
 			}
 		}
@@ -39,13 +41,13 @@ func TestFloodedBaseline(t *testing.T) {
 	for n, want := range map[int]bool{10: true, maxSeen + 1: false} {
 		in := f.input(t, f.records(t))
 		m, _ := in.Sums.(*memory)
-		in.Sums = &agents{m, "arn:aws:iam::111122223333:role/Other", n}
+		in.Sums = &networks{m, "arn:aws:iam::111122223333:role/Other", n}
 		r, err := Run(t.Context(), in)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if benign := r.Verdict == LikelyBenign && r.Exception != nil; benign != want {
-			t.Errorf("%d agents: %s; exception %v", n, r.Summary, r.Exception)
+			t.Errorf("%d networks: %s; exception %v", n, r.Summary, r.Exception)
 		}
 		for i := range r.Steps {
 			for _, x := range r.Steps[i].Findings {
