@@ -21,7 +21,7 @@ func evict(dirs ...string) {
 			}
 			f, err := os.Open(path)
 			if err != nil {
-				return nil
+				return err
 			}
 			_, _, _ = syscall.Syscall6(syscall.SYS_FADVISE64, f.Fd(), 0, 0, dontNeed, 0, 0)
 			return f.Close()
