@@ -43,21 +43,8 @@ type Texts struct {
 func (f *File) Texts(group int) (t *Texts, err error) {
 	defer guard(&err)
 	t = &Texts{f: f, group: group, index: -1}
-	kinds, err := f.coded(group, f.own.kind)
-	if err != nil {
+	if t.documents, err = f.documents(group); err != nil {
 		return nil, err
-	}
-	for row, code := range kinds.codes {
-		switch kinds.values[code][0] {
-		case kindRecord:
-		case kindDocument:
-			if t.documents == nil {
-				t.documents = make([]bool, len(kinds.codes))
-			}
-			t.documents[row] = true
-		default:
-			return nil, fmt.Errorf("%w: a row of kind %q", store.ErrDamaged, kinds.values[code][0])
-		}
 	}
 	if t.ingested, err = f.optionalInt64s(group, f.own.ingested); err != nil {
 		return nil, err
@@ -82,6 +69,31 @@ func (f *File) Texts(group int) (t *Texts, err error) {
 	}
 	t.pages = f.chunk(group, f.own.raw).Pages()
 	return t, nil
+}
+
+// documents says which rows of a group are documents; nil: none is.
+func (f *File) documents(group int) (rows []bool, err error) {
+	lo, hi, ok := f.chunk(group, f.own.kind).Bounds()
+	if ok && string(lo.ByteArray()) == kindRecord && string(hi.ByteArray()) == kindRecord {
+		return nil, nil
+	}
+	kinds, err := f.coded(group, f.own.kind)
+	if err != nil {
+		return nil, err
+	}
+	for row, code := range kinds.codes {
+		switch kinds.values[code][0] {
+		case kindRecord:
+		case kindDocument:
+			if rows == nil {
+				rows = make([]bool, len(kinds.codes))
+			}
+			rows[row] = true
+		default:
+			return nil, fmt.Errorf("%w: a row of kind %q", store.ErrDamaged, kinds.values[code][0])
+		}
+	}
+	return rows, nil
 }
 
 // At returns the text of a row. It is valid until the next call.
