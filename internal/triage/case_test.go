@@ -116,3 +116,33 @@ func TestRefusedByAWS(t *testing.T) {
 		t.Errorf("not told: %v; unknown are %+v", want, r.Unknowns)
 	}
 }
+
+// Of very many events of everybody's the latest are read, and the report says so.
+func TestReadsAbout(t *testing.T) {
+	t.Parallel()
+	f := &fixture{Events: []map[string]any{
+		{"at": "-21d", "every": "1d", "times": int64(19), "do": "ssm:SendCommand", "who": "role/Other", "request": map[string]any{"documentName": "AWS-RunShellScript"}},
+		{"at": "-21d", "every": "1d", "times": int64(19), "do": "ec2:CreateTags", "who": "role/Other"},
+	}}
+	for text, want := range map[string]bool{"[limits]\nread_about = 5": true, "": false} {
+		in := f.input(t, f.records(t))
+		w, err := ParseWeights([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.Weights = w
+		r, err := Run(t.Context(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range []string{"T1", "T2"} {
+			says := says(r, step)
+			if got := strings.Contains(says, "are looked at"); got != want {
+				t.Errorf("%q, %s: a caveat %v, want %v: %s", text, step, got, want, says)
+			}
+		}
+		if got := strings.Contains(says(r, "T2"), "19 times by 1 principal"); got == want {
+			t.Errorf("%q: %s", text, says(r, "T2"))
+		}
+	}
+}

@@ -264,6 +264,27 @@ func (c *Case) since(done map[string]*Seen, actions ...string) time.Time {
 	return later(from, c.Base.From)
 }
 
+// recent is like since, of what everybody did up to a time. Of very many events it begins
+// where about as many are left as are read for one question (limit read_about), if they
+// are spread evenly, and says so: every event read is a piece of a segment to unpack.
+func (a *Asking) recent(what string, until time.Time, actions ...string) time.Time {
+	c := a.c
+	from, n := c.since(c.Baseline.Org.Actions, actions...), int64(0)
+	for _, name := range actions {
+		if seen := c.Baseline.Org.Actions[name]; seen != nil {
+			n += seen.Count
+		}
+	}
+	share := a.c.Weights.Number("read_about") / float64(n)
+	if n == 0 || share >= 1 {
+		return from
+	}
+	from = until.Add(-time.Duration(share * float64(until.Sub(from)))).Truncate(time.Hour)
+	a.Uses(c.Baseline.Query)
+	a.Caveat("of %d %s in the baseline those since %s are looked at", n, what, stamp(from))
+	return from
+}
+
 // shown is a text from a log, short enough for a sentence.
 func shown(s string) string {
 	const most = 128

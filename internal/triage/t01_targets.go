@@ -232,8 +232,7 @@ type history struct {
 // named, or, where tags choose, all of them.
 func (a *Asking) instanceHistory(c *Case, t chosen) *history {
 	h := &history{map[string]map[string]string{}, map[string]*Event{}, map[string]*Event{}, map[string]string{}, map[string]bool{}}
-	window := Span{c.since(c.Baseline.Org.Actions, "ec2.amazonaws.com/RunInstances", "ec2.amazonaws.com/CreateTags", "ec2.amazonaws.com/DeleteTags",
-		"ssm.amazonaws.com/AddTagsToResource", "ssm.amazonaws.com/RemoveTagsFromResource"), c.Event.Time.Add(time.Nanosecond)}
+	until := c.Event.Time.Add(time.Nanosecond)
 	const request, response = "aws.cloudtrail.flattened.request_parameters.", "aws.cloudtrail.flattened.response_elements."
 	which := ""
 	if len(t.tags) == 0 {
@@ -242,6 +241,8 @@ func (a *Asking) instanceHistory(c *Case, t chosen) *history {
 		}
 		which = anyOf(t.explicit, request+"resourcesSet.items.resourceId", request+"resourceId", response+"instancesSet.items.instanceId")
 	}
+	window := Span{a.recent("launches and changes of tags", until, "ec2.amazonaws.com/RunInstances", "ec2.amazonaws.com/CreateTags",
+		"ec2.amazonaws.com/DeleteTags", "ssm.amazonaws.com/AddTagsToResource", "ssm.amazonaws.com/RemoveTagsFromResource"), until}
 	list := a.Events(all(is("event.action", "RunInstances", "CreateTags", "DeleteTags", "AddTagsToResource", "RemoveTagsFromResource"), c.there(), which), window, maxTagEvents)
 	for _, e := range list {
 		if e.Error == "" && e.Owner == c.Event.Owner && e.Region == c.Event.Region && compareEvents(e, c.Event) < 0 {

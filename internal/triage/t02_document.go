@@ -283,12 +283,17 @@ func countOf(n int, noun string) string {
 
 const maxUses = 5000
 
-// usesOf returns the commands with a document, those of the case window too.
-func (a *Asking) usesOf(d *ssmDocument) []*Event {
+// usesOf returns the commands with a document, those of the case window too. Of very many
+// only the latest are read: since says since when, in words.
+func (a *Asking) usesOf(d *ssmDocument) (list []*Event, since string) {
+	const command = "ssm.amazonaws.com/SendCommand"
 	c := a.c
+	from := a.recent("commands", c.Window.To, command)
+	if from.After(c.since(c.Baseline.Org.Actions, command)) {
+		since = " since " + stamp(from)
+	}
 	return a.Events(all(is("event.provider", "ssm.amazonaws.com"), is("event.action", "SendCommand"),
-		is("aws.cloudtrail.flattened.request_parameters.documentName", d.Name, d.Short)),
-		Span{c.since(c.Baseline.Org.Actions, "ssm.amazonaws.com/SendCommand"), c.Window.To}, maxUses)
+		is("aws.cloudtrail.flattened.request_parameters.documentName", d.Name, d.Short)), Span{from, c.Window.To}, maxUses), since
 }
 
 // sayUse says who used the document before.
@@ -296,7 +301,8 @@ func (a *Asking) sayUse(c *Case, d *ssmDocument) {
 	if !c.SendCommand() {
 		return
 	}
-	uses := keep(a.usesOf(d), func(e *Event) bool { return e.Error == "" && e.Time.Before(c.Base.To) })
+	list, since := a.usesOf(d)
+	uses := keep(list, func(e *Event) bool { return e.Error == "" && e.Time.Before(c.Base.To) })
 	own, who := 0, []string{}
 	for _, e := range uses {
 		if e.Principal == c.Event.Principal {
@@ -307,11 +313,13 @@ func (a *Asking) sayUse(c *Case, d *ssmDocument) {
 	switch {
 	case len(uses) == 0 && c.Cold:
 		a.Say([]*Event{c.Event}, "Its use is not seen in the stored history before the case window.")
+	case len(uses) == 0 && since != "":
+		a.Say([]*Event{c.Event}, "Nobody is seen to have used it%s before the case window.", since)
 	case len(uses) == 0:
 		a.Say([]*Event{c.Event}, "Nobody used it in the %s before the case window.", c.baseSpan())
 	default:
-		a.Say([]*Event{uses[len(uses)-1]}, "It was used %s by %s before the case window, last %s; %s by this principal.",
-			times(len(uses)), countOf(len(unique(who)), "principal"), stamp(uses[len(uses)-1].Time), times(own))
+		a.Say([]*Event{uses[len(uses)-1]}, "It was used %s%s by %s before the case window, last %s; %s by this principal.",
+			times(len(uses)), since, countOf(len(unique(who)), "principal"), stamp(uses[len(uses)-1].Time), times(own))
 	}
 }
 

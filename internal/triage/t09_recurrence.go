@@ -231,7 +231,7 @@ func (a *Asking) findShared(c *Case) {
 	case d == nil || hash == "" || d.Class == docFixed || c.approved(d, p):
 		return
 	}
-	list := a.usesOf(d)
+	list, since := a.usesOf(d)
 	var others []*Event
 	who := []string{}
 	for _, x := range list {
@@ -240,7 +240,7 @@ func (a *Asking) findShared(c *Case) {
 		}
 	}
 	if len(others) == 0 {
-		a.Say([]*Event{c.Event}, "Nobody else is seen to have sent the same text with this document.")
+		a.Say([]*Event{c.Event}, "Nobody else is seen to have sent the same text with this document%s.", since)
 		return
 	}
 	a.Say(others, "The same text was also sent by %s.", strings.Join(firstFew(unique(who), 5), ", "))
