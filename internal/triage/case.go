@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/debutsec/debut/internal/enrich"
 	"github.com/debutsec/debut/internal/store"
 	"github.com/debutsec/debut/kql"
@@ -104,14 +106,10 @@ func open(ctx context.Context, in Input) (*Case, error) {
 	if c.accounts, err = in.Coverage.Accounts(ctx); err != nil {
 		return nil, fmt.Errorf("read which accounts are stored: %w", err)
 	}
-	if c.Baseline, err = newBaseline(ctx, c); err != nil {
+	if err := c.look(ctx); err != nil {
 		return nil, err
 	}
-	c.done("baseline")
-	c.Related, c.relatedQuery, err = c.query(ctx, c.relatedKQL(), c.Window, maxRelated)
-	if err != nil {
-		return nil, err
-	}
+	c.done("baseline and related")
 	if c.relatedQuery.Truncated {
 		older, err := c.older(ctx)
 		if err != nil {
@@ -126,8 +124,23 @@ func open(ctx context.Context, in Input) (*Case, error) {
 	for _, e := range c.Related {
 		c.ties[e.ID] = c.tie(e)
 	}
-	c.done("related")
+	c.done("older")
 	return c, nil
+}
+
+// look reads the baseline and the related events, which together take the most time, side
+// by side.
+func (c *Case) look(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		c.Baseline, err = newBaseline(ctx, c)
+		return err
+	})
+	g.Go(func() (err error) {
+		c.Related, c.relatedQuery, err = c.query(ctx, c.relatedKQL(), c.Window, maxRelated)
+		return err
+	})
+	return g.Wait() //nolint:wrapcheck // both say what they were at
 }
 
 func (c *Case) done(part string) {

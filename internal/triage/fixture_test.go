@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -314,6 +315,7 @@ type memory struct {
 	places map[string]place
 	agents *enrich.Enricher
 	reader *reader
+	mu     sync.Mutex // of all, which are read by one at a time
 }
 
 func newMemory(t testing.TB, records [][]byte, places map[string]place) *memory {
@@ -356,6 +358,8 @@ func (m *memory) Address(a netip.Addr) cloudtrail.Place {
 
 func (m *memory) Scan(_ context.Context, q store.Scan) iter.Seq2[*store.Stored, error] {
 	return func(yield func(*store.Stored, error) bool) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
 		list, n := slices.Clone(m.all), 0
 		if q.Descending {
 			slices.Reverse(list)
@@ -384,6 +388,8 @@ func (m *memory) Find(_ context.Context, _ time.Time, id ecs.ID) (*store.Stored,
 // Sums yields a row for every event: equal rows are added up by who reads them.
 func (m *memory) Sums(_ context.Context, q SumQuery) iter.Seq2[*Sum, error] {
 	return func(yield func(*Sum, error) bool) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
 		for _, s := range m.all {
 			e := m.reader.read(s)
 			if e.Time.Before(q.From) || !e.Time.Before(q.To) || q.Principal != "" && e.Principal != q.Principal {
