@@ -47,9 +47,9 @@ var asked = []struct {
 		"event.provider", "event.action", "event.dataset", "event.outcome", "aws.cloudtrail.user_identity.arn",
 	}},
 	{"identity", []string{
-		"event.provider", "event.action", "data_stream.dataset", "event.outcome", "aws.cloudtrail.user_identity.arn",
-		"aws.cloudtrail.user_identity.type", "aws.cloudtrail.user_identity.invoked_by", "cloud.account.id", "user.name",
-		"user.id", "source.ip", "source.address", "debut.principal",
+		"event.provider", "event.action", "data_stream.dataset", "event.outcome", "aws.cloudtrail.user_identity.arn", "user.name",
+		"aws.cloudtrail.user_identity.type", "source.ip", "aws.cloudtrail.user_identity.invoked_by", "cloud.account.id",
+		"user.id", "source.address", "debut.principal",
 		"aws.cloudtrail.user_identity.session_context.session_issuer.arn",
 	}},
 	{"request", []string{

@@ -184,14 +184,7 @@ severity = "low"
 risk_score = 21
 from = "now-9m"
 index = ["logs-*"]
-
-[rule.new_terms]
-field = "new_terms_fields"
-value = ["user.name"]
-
-[[rule.new_terms.history_window_start]]
-field = "history_window_start"
-value = "`+history+`"
+new_terms = { value = ["user.name"], field = "new_terms_fields", history_window_start = [{ value = "`+history+`", field = "history_window_start" }] }
 `))
 		if loaded := len(f.Rules) == 1; loaded != sound {
 			t.Errorf("history %s with from now-9m: loaded=%v: %v", history, loaded, f.Diagnostics)

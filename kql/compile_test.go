@@ -158,9 +158,9 @@ func TestMatchDoesNotAllocate(t *testing.T) {
 }
 
 // typical is a query as rules have it.
-const typical = `event.dataset: "aws.cloudtrail" and event.provider: "ssm.amazonaws.com" and
-  event.action: ("SendCommand" or "StartSession" or "CreateAssociation") and event.outcome: "success" and
-  not aws.cloudtrail.user_identity.arn: *AWSServiceRoleForAmazonSSM/StateManagerService* and
+const typical = `event.action: ("SendCommand" or "StartSession" or "CreateAssociation") and
+  not aws.cloudtrail.user_identity.arn: *AWSServiceRoleForAmazonSSM/StateManagerService* and event.outcome: "success" and
+  event.provider: "ssm.amazonaws.com" and event.dataset: "aws.cloudtrail" and
   not source.ip: (10.0.0.0/8 or 192.168.0.0/16)`
 
 func typicalEvent(t testing.TB, cat *ecs.Catalogue) ecs.Event {

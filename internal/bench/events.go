@@ -176,8 +176,8 @@ func triageQuestions(ctx context.Context, s *events.Store, cat *ecs.Catalogue, l
 			return nil, err
 		}
 		for _, name := range []string{
-			"user.name", "debut.principal", "aws.cloudtrail.user_identity.arn", "aws.cloudtrail.user_identity.access_key_id",
-			"source.ip", "event.id", "cloud.account.id",
+			"user.name", "debut.principal", "aws.cloudtrail.user_identity.arn", "source.ip",
+			"aws.cloudtrail.user_identity.access_key_id", "event.id", "cloud.account.id",
 		} {
 			if v := e.Event.Values(cat.Resolve(name)); len(v) > 0 {
 				value[name] = v[0]
@@ -196,7 +196,7 @@ func triageQuestions(ctx context.Context, s *events.Store, cat *ecs.Catalogue, l
 		{name: "sums, 30 days, nobody", sums: store.RollupQuery{From: from, To: last, Principal: "arn:aws:iam::111122223333:user/nobody"}},
 	}
 	for _, name := range []string{
-		"user.name", "debut.principal", "aws.cloudtrail.user_identity.arn", "aws.cloudtrail.user_identity.access_key_id", "source.ip", "event.id",
+		"user.name", "debut.principal", "aws.cloudtrail.user_identity.arn", "source.ip", "aws.cloudtrail.user_identity.access_key_id", "event.id",
 	} {
 		for _, days := range []int{1, 30} {
 			list = append(list, question{name: fmt.Sprintf("events, %d days, `%s`", days, name), kql: fmt.Sprintf("%s: %q", name, value[name]), days: days})

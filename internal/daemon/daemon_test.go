@@ -67,12 +67,7 @@ severity = "low"
 risk_score = 21
 language = "kuery"
 query = '%s'
-[rule.new_terms]
-field = "new_terms_fields"
-value = ["user.name"]
-[[rule.new_terms.history_window_start]]
-field = "history_window_start"
-value = "now-7d"
+new_terms = { value = ["user.name"], field = "new_terms_fields", history_window_start = [{ value = "now-7d", field = "history_window_start" }] }
 `
 
 func newDesk(t *testing.T) *desk {

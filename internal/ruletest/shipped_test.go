@@ -116,8 +116,8 @@ func TestTheFirstRule(t *testing.T) {
 		Enabled: first.Enabled, Tactic: first.Threat[0].Tactic.ID, Technique: first.Threat[0].Technique[0].ID,
 	}
 	want := form{
-		Query: `event.dataset: "aws.cloudtrail" and event.provider: "ssm.amazonaws.com" and event.action: "SendCommand" and event.outcome: "success"` +
-			` and not aws.cloudtrail.user_identity.arn: *AWSServiceRoleForAmazonSSM/StateManagerService*`,
+		Query: `event.action: "SendCommand" and not aws.cloudtrail.user_identity.arn: *AWSServiceRoleForAmazonSSM/StateManagerService*` +
+			` and event.outcome: "success" and event.provider: "ssm.amazonaws.com" and event.dataset: "aws.cloudtrail"`,
 		From: "now-9m", To: "now", History: "now-7d", Severity: "low", Interval: "5m0s", Risk: 21, MaxSignals: 100,
 		Keys: []string{"aws.cloudtrail.user_identity.arn"}, Index: []string{"filebeat-*", "logs-aws.cloudtrail-*"}, Enabled: true,
 		Tactic: "TA0002", Technique: "T1651",
