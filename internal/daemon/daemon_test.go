@@ -134,6 +134,11 @@ func (d *desk) run(f func(base string)) {
 	}
 	done := make(chan error, 1)
 	go func() { done <- x.Run(ctx) }()
+	d.until("ready", func() bool {
+		status, b := d.request(http.MethodGet, x.URL()+"/readyz", "")
+		d.last = string(b)
+		return status == http.StatusOK
+	})
 	f(x.URL())
 	cancel()
 	if err := errors.Join(<-done, x.Close()); err != nil {

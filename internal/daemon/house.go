@@ -144,6 +144,8 @@ func (d *Daemon) Status() api.Status {
 		st.NotReady = append(st.NotReady, "the engine has stopped: the store cannot be written")
 	case !e.Running:
 		st.NotReady = append(st.NotReady, "the engine does not run")
+	case d.push != nil && !d.push.Running():
+		st.NotReady = append(st.NotReady, "records are not taken over HTTP yet")
 	}
 	d.sizes(&st)
 	return st

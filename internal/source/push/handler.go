@@ -183,7 +183,7 @@ func (c *call) decoded() (*body, error) { return c.body(true) }
 
 func (c *call) body(decode bool) (*body, error) {
 	s := c.s
-	if !s.running() {
+	if !s.Running() {
 		return nil, errClosing
 	}
 	if wait := s.rate.wait(); wait > 0 {

@@ -136,8 +136,9 @@ func (s *Source) leave() {
 	}
 }
 
-// running reports whether a delivery could begin.
-func (s *Source) running() bool {
+// Running reports whether a delivery could begin: not before Run has begun, and not once
+// its context is done.
+func (s *Source) Running() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.sink != nil && s.ctx.Err() == nil

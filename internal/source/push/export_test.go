@@ -1,4 +1,0 @@
-package push
-
-// Running reports whether the source takes requests.
-func (s *Source) Running() bool { return s.running() }
