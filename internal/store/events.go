@@ -132,8 +132,9 @@ type RollupQuery struct {
 	Provider  string
 	Action    string
 	Network   string
-	// Totals adds up what differs by nothing but the hour, as far as that is cheap: a row
-	// is then of Hour and later ones.
+	// Totals asks for less: rows need not tell Outcome and Agent, and what differs by
+	// these and the hour only is added up, as far as that is cheap. A row is then of Hour
+	// and of other hours.
 	Totals bool
 	// Damaged, if not nil, is told of segments and parts of the log that cannot be
 	// read; the rest is counted.

@@ -3,6 +3,7 @@ package triage
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -136,7 +137,9 @@ func (t *totals) add(s *Sum) {
 	}
 	l.from.add(s)
 	if s.Network == t.network && s.Network != "" && len(t.principals) < maxPrincipals {
-		t.principals[s.Principal] = struct{}{}
+		if _, ok := t.principals[s.Principal]; !ok {
+			t.principals[strings.Clone(s.Principal)] = struct{}{}
+		}
 	}
 	if s.Principal != l.principal || first {
 		l.principal = s.Principal
@@ -170,7 +173,7 @@ func (t *totals) peer(s *Sum) *Peer {
 			return nil
 		}
 		p = &Peer{First: s.First}
-		t.Principals[s.Principal] = p
+		t.Principals[strings.Clone(s.Principal)] = p
 	}
 	return p
 }
@@ -221,7 +224,7 @@ func seenOf(m map[string]*Seen, key string, s *Sum) (*Seen, bool) {
 			return nil, false
 		}
 		v = &Seen{First: s.First}
-		m[key] = v
+		m[strings.Clone(key)] = v // of the row it may be a part of something large
 	}
 	return v, true
 }

@@ -30,7 +30,8 @@ type SumQuery struct {
 	Span
 
 	Principal string // empty: all
-	// Totals: a row may be about several hours, of which Hour is the first.
+	// Totals: a row may be about several hours, of which Hour is one, and need not name
+	// the agent.
 	Totals bool
 }
 

@@ -107,7 +107,7 @@ func (r *reader) segmentRollups(at int, q *store.RollupQuery, do func(*store.Rol
 			return false, err // rows of it were given out
 		}
 	}
-	return r.sum([]part{{g.Min.UnixNano(), func() (stream, error) { return r.openSegment(g) }}}, r.segments[:at], q, do)
+	return r.sum([]part{{first: g.Min.UnixNano(), open: func() (stream, error) { return r.openSegment(g) }}}, r.segments[:at], q, do)
 }
 
 // has reports whether a segment is one of the reader's.
@@ -360,8 +360,8 @@ func (r *roller) flush() error {
 func compareRollups(a, b parquet.Rollup) int {
 	return cmp.Or(
 		strings.Compare(a.Principal, b.Principal), strings.Compare(a.Provider, b.Provider), strings.Compare(a.Action, b.Action),
-		strings.Compare(a.Account, b.Account), strings.Compare(a.Region, b.Region), strings.Compare(a.Outcome, b.Outcome),
-		strings.Compare(a.Network, b.Network), strings.Compare(a.Agent, b.Agent), slices.Compare(a.Elsewhere, b.Elsewhere),
+		strings.Compare(a.Account, b.Account), strings.Compare(a.Region, b.Region), strings.Compare(a.Network, b.Network),
+		slices.Compare(a.Elsewhere, b.Elsewhere), strings.Compare(a.Outcome, b.Outcome), strings.Compare(a.Agent, b.Agent),
 		a.Hour.Compare(b.Hour),
 	)
 }

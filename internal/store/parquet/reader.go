@@ -268,7 +268,7 @@ func (f *File) coded(group, column int) (*coded, error) {
 
 func codedOf(chunk *parquet.FileColumnChunk, rows int) (*coded, error) {
 	c := &coded{codes: make([]int32, 0, rows)}
-	var of []int32 // by code in the dictionary: ours, and one more; 0: none yet
+	taken := false // the dictionary, whose codes are ours
 	err := pagesOf(chunk, rows, func(p parquet.Page) error {
 		d, dict, levels := p.Data(), p.Dictionary(), p.DefinitionLevels()
 		if dict == nil {
@@ -276,19 +276,16 @@ func codedOf(chunk *parquet.FileColumnChunk, rows int) (*coded, error) {
 			c.plain(data, offsets, levels)
 			return nil
 		}
-		if of == nil {
-			of = make([]int32, dict.Len())
+		if !taken {
+			if len(c.values) > 0 {
+				return fmt.Errorf("%w: a dictionary behind pages without one", store.ErrDamaged)
+			}
+			c.dictionary(dict)
+			taken = true
 		}
 		codes := d.Int32()
-		for _, code := range codes {
-			if of[code] == 0 {
-				of[code] = 1 + c.value(string(dict.Index(code).ByteArray()))
-			}
-		}
 		if levels == nil {
-			for _, code := range codes {
-				c.codes = append(c.codes, of[code]-1)
-			}
+			c.codes = append(c.codes, codes...)
 			return nil
 		}
 		for _, level := range levels {
@@ -296,11 +293,30 @@ func codedOf(chunk *parquet.FileColumnChunk, rows int) (*coded, error) {
 				c.codes = append(c.codes, -1)
 				continue
 			}
-			c.codes, codes = append(c.codes, of[codes[0]]-1), codes[1:]
+			c.codes, codes = append(c.codes, codes[0]), codes[1:]
 		}
 		return nil
 	})
-	return c, err
+	if err != nil {
+		return nil, err
+	}
+	if len(c.codes) > 0 && int(slices.Max(c.codes)) >= len(c.values) {
+		return nil, fmt.Errorf("%w: a code beyond the dictionary", store.ErrDamaged)
+	}
+	return c, nil
+}
+
+// dictionary takes the values of a dictionary, which are parts of one text.
+func (c *coded) dictionary(dict parquet.Dictionary) {
+	d := dict.Page().Data()
+	data, offsets := d.ByteArray()
+	text := string(data)
+	all := make([]string, max(0, len(offsets)-1))
+	c.values = make([][]string, len(all))
+	for i := range all {
+		all[i] = text[offsets[i]-offsets[0] : offsets[i+1]-offsets[0]]
+		c.values[i] = all[i : i+1 : i+1]
+	}
 }
 
 // plain adds a page without a dictionary.

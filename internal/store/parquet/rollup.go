@@ -124,6 +124,7 @@ type rollupFile struct {
 	from, to int64 // hours that are wanted, microseconds
 	columns  [numRollupColumns]int
 	wanted   [numTexts]string // of the texts; empty: any
+	some     bool             // something is wanted
 
 	texts   [numTexts]*coded
 	numbers [numRollupColumns - numTexts][]int64
@@ -209,6 +210,7 @@ func (f *rollupFile) read(g parquet.RowGroup, do func(*Rollup) bool) (more bool,
 		if want == "" {
 			continue
 		}
+		f.some = true
 		if err := f.readTexts(g, i); err != nil {
 			return false, err
 		}
@@ -228,7 +230,7 @@ func (f *rollupFile) read(g parquet.RowGroup, do func(*Rollup) bool) (more bool,
 		return true, nil
 	}
 	for i := range numTexts {
-		if f.wanted[i] != "" {
+		if f.wanted[i] != "" || f.query.Totals && (i == textOutcome || i == textAgent) {
 			continue
 		}
 		if err := f.readTexts(g, i); err != nil {
@@ -252,17 +254,30 @@ func (f *rollupFile) read(g parquet.RowGroup, do func(*Rollup) bool) (more bool,
 			row++
 			continue
 		}
-		f.row(row, &out)
-		out.Elsewhere = elsewhere[f.texts[textElsewhere].codes[row]]
-		like := row
+		like, sum := row, f.tally(row)
 		for row++; f.query.Totals && row < last && f.alike(like, row) && f.inTime(row); row++ {
-			f.add(row, &out)
+			sum.add(f.tally(row))
 		}
+		f.row(like, &out)
+		out.Elsewhere = elsewhere[f.texts[textElsewhere].codes[like]]
+		out.Count, out.First, out.Last = sum.count, micros(sum.first), micros(sum.last)
 		if !do(&out) {
 			return false, nil
 		}
 	}
 	return true, nil
+}
+
+// A tally is how many events rows count, and when they were, in microseconds.
+type tally struct{ count, first, last int64 }
+
+func (f *rollupFile) tally(row int) tally {
+	return tally{f.numbers[numCount-numTexts][row], f.numbers[numFirst-numTexts][row], f.numbers[numLast-numTexts][row]}
+}
+
+func (t *tally) add(o tally) {
+	t.count += o.count
+	t.first, t.last = min(t.first, o.first), max(t.last, o.last)
 }
 
 // inTime reports whether the hour of a row is wanted.
@@ -271,26 +286,15 @@ func (f *rollupFile) inTime(row int) bool {
 	return hour >= f.from && hour < f.to
 }
 
-// alike reports whether two rows differ by nothing but their hours, times and counts.
-// Those that do stand together, in order of the hour.
+// alike reports whether two rows belong to one total. Those that do stand together for
+// the most part.
 func (f *rollupFile) alike(a, b int) bool {
 	for _, t := range f.texts {
-		if t.codes[a] != t.codes[b] {
+		if t != nil && t.codes[a] != t.codes[b] {
 			return false
 		}
 	}
 	return true
-}
-
-// add adds a row to r.
-func (f *rollupFile) add(row int, r *Rollup) {
-	r.Count += f.numbers[numCount-numTexts][row]
-	if first := micros(f.numbers[numFirst-numTexts][row]); first.Before(r.First) {
-		r.First = first
-	}
-	if last := micros(f.numbers[numLast-numTexts][row]); last.After(r.Last) {
-		r.Last = last
-	}
 }
 
 // excluded reports whether the bounds of a row group say that it has nothing.
@@ -323,6 +327,9 @@ func (f *rollupFile) readTexts(g parquet.RowGroup, i int) (err error) {
 
 // has reports whether the texts of a row are those that are wanted.
 func (f *rollupFile) has(row int, code *[numTexts]int32) bool {
+	if !f.some {
+		return true
+	}
 	for i, want := range f.wanted {
 		if want != "" && f.texts[i].codes[row] != code[i] {
 			return false
@@ -332,13 +339,17 @@ func (f *rollupFile) has(row int, code *[numTexts]int32) bool {
 }
 
 func (f *rollupFile) row(row int, r *Rollup) {
-	text := func(i int) string { return f.texts[i].values[f.texts[i].codes[row]][0] }
-	number := func(i int) int64 { return f.numbers[i-numTexts][row] }
-	r.RollupKey = store.RollupKey{
-		Hour: micros(number(numHour)), Account: text(textAccount), Region: text(textRegion), Principal: text(textPrincipal),
-		Provider: text(textProvider), Action: text(textAction), Outcome: text(textOutcome), Network: text(textNetwork), Agent: text(textAgent),
+	text := func(i int) string {
+		if f.texts[i] == nil {
+			return ""
+		}
+		return f.texts[i].values[f.texts[i].codes[row]][0]
 	}
-	r.Count, r.First, r.Last = number(numCount), micros(number(numFirst)), micros(number(numLast))
+	r.RollupKey = store.RollupKey{
+		Hour:    micros(f.numbers[numHour-numTexts][row]),
+		Account: text(textAccount), Region: text(textRegion), Principal: text(textPrincipal), Provider: text(textProvider),
+		Action: text(textAction), Outcome: text(textOutcome), Network: text(textNetwork), Agent: text(textAgent),
+	}
 }
 
 func micros(n int64) time.Time { return time.UnixMicro(n).UTC() }

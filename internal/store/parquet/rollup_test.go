@@ -97,7 +97,7 @@ func checkTotals(t *testing.T, list []Rollup, begin time.Time) {
 		want, got := map[string]store.Rollup{}, map[string]store.Rollup{}
 		add := func(m map[string]store.Rollup, r *Rollup) {
 			k := r.RollupKey
-			k.Hour = time.Time{}
+			k.Hour, k.Outcome, k.Agent = time.Time{}, "", ""
 			name := fmt.Sprint(k, r.Elsewhere)
 			u, ok := m[name]
 			if !ok {
