@@ -1,10 +1,12 @@
 package events
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"runtime"
 	"sync"
 
@@ -175,19 +177,16 @@ func appendPayload(dst []byte, f *store.Frame) []byte {
 type decoder struct {
 	plain   []byte
 	records []store.Record
+	sizes   []uint64      // of the records' texts
+	stream  *zstd.Decoder // for keys; nil: none was needed
 }
 
 // decode reads the payload of a frame. The frame is valid until the next call.
 func (d *decoder) decode(h *header, payload []byte) (store.Frame, error) {
-	if uint32(len(payload)) != h.length || crc32.Checksum(payload, castagnoli) != h.sum {
-		return store.Frame{}, fmt.Errorf("%w: checksum of a frame", store.ErrDamaged)
+	if err := h.check(payload); err != nil {
+		return store.Frame{}, err
 	}
-	if cap(d.plain) > keepBuffer && int(h.raw) <= keepBuffer {
-		d.plain = nil // one giant must not keep its room
-	}
-	if cap(d.plain) < int(h.raw) {
-		d.plain = make([]byte, 0, h.raw)
-	}
+	d.room(int(h.raw))
 	plain, err := shared().dec.DecodeAll(payload, d.plain[:0])
 	if err != nil || len(plain) != int(h.raw) {
 		return store.Frame{}, fmt.Errorf("%w: a frame does not decompress to %d bytes", store.ErrDamaged, h.raw)
@@ -196,20 +195,93 @@ func (d *decoder) decode(h *header, payload []byte) (store.Frame, error) {
 	return d.parse(plain, int(h.count))
 }
 
-func (d *decoder) parse(b []byte, count int) (f store.Frame, err error) {
-	bad := fmt.Errorf("%w: the records of a frame", store.ErrDamaged)
+func (h *header) check(payload []byte) error {
+	if uint32(len(payload)) != h.length || crc32.Checksum(payload, castagnoli) != h.sum {
+		return fmt.Errorf("%w: checksum of a frame", store.ErrDamaged)
+	}
+	return nil
+}
+
+// room makes room for n bytes in d.plain.
+func (d *decoder) room(n int) {
+	if cap(d.plain) > keepBuffer && n <= keepBuffer {
+		d.plain = nil // one giant must not keep its room
+	}
+	if cap(d.plain) < n {
+		d.plain = make([]byte, 0, n)
+	}
+}
+
+// manyBlocks is how many bytes a frame has at least of which the keys are decompressed
+// alone: zstd decompresses blocks of 128 KiB.
+const manyBlocks = 512 << 10
+
+// keys reads a frame's records without their texts, whose lengths are in d.sizes. Of a
+// large frame it decompresses the beginning only. The frame is valid until the next call.
+func (d *decoder) keys(h *header, payload []byte) (store.Frame, error) {
+	// What a record has before the texts, and what a frame is expected to have for Meta.
+	most := 1<<10 + int64(h.count)*int64(len(ecs.ID{})+1+2*binary.MaxVarintLen64)
+	if int64(h.raw) < manyBlocks || most > int64(h.raw)/2 {
+		return d.decode(h, payload)
+	}
+	if err := h.check(payload); err != nil {
+		return store.Frame{}, err
+	}
+	if d.stream == nil {
+		var err error
+		if d.stream, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(MaxFrame+1)); err != nil {
+			return store.Frame{}, fmt.Errorf("make a decoder: %w", err)
+		}
+	}
+	d.room(int(most))
+	d.plain = d.plain[:most]
+	err := d.stream.Reset(bytes.NewReader(payload))
+	if err == nil {
+		_, err = io.ReadFull(d.stream, d.plain)
+	}
+	if err == nil {
+		if f, _, err := d.parseKeys(d.plain, int(h.count)); err == nil {
+			return f, nil
+		}
+	}
+	return d.decode(h, payload) // it says what is wrong, if anything is
+}
+
+func (d *decoder) parse(b []byte, count int) (store.Frame, error) {
+	f, texts, err := d.parseKeys(b, count)
+	if err != nil {
+		return store.Frame{}, err
+	}
+	for i := range f.Records {
+		n := d.sizes[i]
+		if n > uint64(len(texts)) {
+			return store.Frame{}, errRecords
+		}
+		f.Records[i].Raw, texts = texts[:n:n], texts[n:]
+	}
+	if len(texts) > 0 {
+		return store.Frame{}, errRecords
+	}
+	return f, nil
+}
+
+var errRecords = fmt.Errorf("%w: the records of a frame", store.ErrDamaged)
+
+// parseKeys reads what stands before the texts: the records without them, and in d.sizes
+// how long each is.
+func (d *decoder) parseKeys(b []byte, count int) (f store.Frame, texts []byte, err error) {
 	n, k := binary.Uvarint(b)
 	if k <= 0 || n > uint64(len(b)-k) {
-		return f, bad
+		return f, nil, errRecords
 	}
 	f.Meta, b = b[k:k+int(n):k+int(n)], b[k+int(n):]
 	if len(b) < count*minRecord {
-		return f, bad
+		return f, nil, errRecords
 	}
 	if cap(d.records) < count || cap(d.records) > 4*count+1024 {
-		d.records = make([]store.Record, count)
+		d.records, d.sizes = make([]store.Record, count), make([]uint64, count)
 	}
-	f.Records = d.records[:count]
+	f.Records, d.sizes = d.records[:count], d.sizes[:count]
 	for i := range f.Records {
 		f.Records[i] = store.Record{Kind: b[i]}
 	}
@@ -218,34 +290,23 @@ func (d *decoder) parse(b []byte, count int) (f store.Frame, err error) {
 	for i := range f.Records {
 		v, k := binary.Varint(b)
 		if k <= 0 {
-			return store.Frame{}, bad
+			return store.Frame{}, nil, errRecords
 		}
 		last += v
 		f.Records[i].Time, b = last, b[k:]
 	}
 	if len(b) < count*len(ecs.ID{}) {
-		return store.Frame{}, bad
+		return store.Frame{}, nil, errRecords
 	}
 	for i := range f.Records {
 		b = b[copy(f.Records[i].ID[:], b):]
 	}
-	lengths := b
-	for range f.Records { // where the last length ends, the first record begins
-		_, k := binary.Uvarint(b)
-		if k <= 0 {
-			return store.Frame{}, bad
+	for i := range d.sizes {
+		n, k := binary.Uvarint(b)
+		if k <= 0 || n > MaxFrame {
+			return store.Frame{}, nil, errRecords
 		}
-		b = b[k:]
+		d.sizes[i], b = n, b[k:]
 	}
-	for i := range f.Records {
-		n, k := binary.Uvarint(lengths)
-		if n > uint64(len(b)) {
-			return store.Frame{}, bad
-		}
-		f.Records[i].Raw, b, lengths = b[:n:n], b[n:], lengths[k:]
-	}
-	if len(b) > 0 {
-		return store.Frame{}, bad
-	}
-	return f, nil
+	return f, b, nil
 }

@@ -48,6 +48,48 @@ func TestFrameRoundTrip(t *testing.T) {
 	})
 }
 
+// The keys of a frame are those of the whole frame, however large it is and whatever
+// stands before them.
+func TestFrameKeys(t *testing.T) {
+	t.Parallel()
+	var whole, keys decoder
+	for _, size := range []int{0, 100, manyBlocks / 100, manyBlocks / 20} {
+		for _, meta := range []int{0, 900, 1100, 300_000} {
+			f := store.Frame{Meta: bytes.Repeat([]byte("m"), meta), Records: records(0, 100)}
+			for i := range f.Records {
+				f.Records[i].Raw = append(f.Records[i].Raw, bytes.Repeat([]byte{'a', byte(i)}, (size+i)/2)...)
+			}
+			e, err := Encode(&f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stamp(e, 0, 7)
+			h, _ := parseHeader(e, 0)
+			want, err := whole.decode(&h, e[frameHeader:])
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := keys.keys(&h, e[frameHeader:])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(got.Records) != len(want.Records) {
+				t.Fatalf("%d records, want %d", len(got.Records), len(want.Records))
+			}
+			for i, r := range got.Records {
+				w := want.Records[i]
+				if n := uint64(len(w.Raw)); keys.sizes[i] != n || r.Kind != w.Kind || r.Time != w.Time || r.ID != w.ID {
+					t.Fatalf("texts of %d, meta of %d: record %d is %+v with %d bytes, want %+v with %d", size, meta, i, r, keys.sizes[i], w, n)
+				}
+			}
+			e[len(e)-1] ^= 1
+			if _, err := keys.keys(&h, e[frameHeader:]); !errors.Is(err, store.ErrDamaged) {
+				t.Errorf("a changed byte: error %v", err)
+			}
+		}
+	}
+}
+
 // Bytes that nobody wrote are an error or a frame that can be written; nothing else.
 func FuzzPayload(f *testing.F) {
 	for _, list := range [][]store.Record{nil, records(0, 1), records(0, 3)} {

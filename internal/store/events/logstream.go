@@ -61,7 +61,7 @@ func newLogStream(w walker, closer io.Closer, from, to int64, falling bool, keep
 		if !h.overlaps(from, to) {
 			continue
 		}
-		f, err := s.frame(&h, at)
+		f, err := s.frame(&h, at, keep == nil)
 		if errors.Is(err, store.ErrDamaged) {
 			s.walker.damaged(at, h.end(at), err)
 			continue
@@ -72,7 +72,7 @@ func newLogStream(w walker, closer io.Closer, from, to int64, falling bool, keep
 		for i := range f.Records {
 			r := &f.Records[i]
 			if r.Time >= from && (r.Time < to || to == maxTime) && (keep == nil || keep(&entry{Record: *r})) {
-				s.refs = append(s.refs, logRef{r.Time, r.ID, at, uint32(i), uint32(len(r.Raw))})
+				s.refs = append(s.refs, logRef{r.Time, r.ID, at, uint32(i), uint32(s.decoder.sizes[i])})
 			}
 		}
 	}
@@ -85,10 +85,14 @@ func newLogStream(w walker, closer io.Closer, from, to int64, falling bool, keep
 	return s, nil
 }
 
-func (s *logStream) frame(h *header, at int64) (store.Frame, error) {
+// frame reads a frame, or its keys only.
+func (s *logStream) frame(h *header, at int64, keys bool) (store.Frame, error) {
 	b, err := s.walker.payload(h, at)
 	if err != nil {
 		return store.Frame{}, err
+	}
+	if keys {
+		return s.decoder.keys(h, b)
 	}
 	return s.decoder.decode(h, b)
 }
@@ -149,7 +153,7 @@ func (s *logStream) load() error {
 			s.walker.pos = at
 			var err error
 			if h, _, err = s.walker.next(); err == nil {
-				f, err = s.frame(&h, at)
+				f, err = s.frame(&h, at, false)
 			}
 			if err != nil {
 				return err // it was readable a moment ago
