@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -23,6 +24,10 @@ const (
 	// batch of rows.
 	pageBytes = 256 << 10
 	batchRows = 128
+	// batchRaw bytes of records end a batch too, and rawRows are written to their column
+	// at once: a page is not looked at in between.
+	batchRaw = 1 << 20
+	rawRows  = 16
 )
 
 // A Row is one event to write.
@@ -56,6 +61,10 @@ type Writer struct {
 	rows  int               // in batch
 	text  []byte            // of the batch's values
 	most  int               // rows of a group
+	// The records themselves are most of the work, and are written on another goroutine:
+	// records is the batch's, writing the one before, and done says how that went.
+	records, writing records
+	done             chan error // nil: nothing is written
 	// unplaced says that records have no places: nobody looked.
 	unplaced bool
 	group    struct {
@@ -141,19 +150,21 @@ func (w *Writer) Write(r *Row) (err error) {
 	w.info.Max = r.Time
 	w.info.Rows++
 	w.info.Raw += int64(len(r.Raw))
-	if err := w.raw(r); err != nil {
-		return err
-	}
+	w.raw(r)
 	w.fields(r)
 	w.rows++ // columns without a value of this row have their usual one
 	w.group.rows++
 	w.group.raw += int64(len(r.Raw))
-	if w.rows == batchRows || w.group.rows >= w.most || w.group.raw >= groupRaw {
+	full := w.group.rows >= w.most || w.group.raw >= groupRaw
+	if full || w.rows == batchRows || len(w.records.text) >= batchRaw {
 		if err := w.flushBatch(); err != nil {
 			return err
 		}
 	}
-	if w.group.rows >= w.most || w.group.raw >= groupRaw {
+	if full {
+		if err := w.written(); err != nil {
+			return err
+		}
 		w.group.rows, w.group.raw = 0, 0
 		if err := w.w.Flush(); err != nil {
 			return fmt.Errorf("write a row group: %w", err)
@@ -162,18 +173,66 @@ func (w *Writer) Write(r *Row) (err error) {
 	return nil
 }
 
-// raw writes the record itself at once: it is large and its memory not ours.
-func (w *Writer) raw(r *Row) error {
+// raw adds the record itself to the batch.
+func (w *Writer) raw(r *Row) {
 	text := r.Raw
 	if !utf8.Valid(r.Raw) { // what is no text cannot stand in a column of text
 		text = nil
 		w.put(w.own.bytes, parquet.ByteArrayValue(w.keep(string(r.Raw))).Level(0, 1, w.own.bytes))
 	}
-	one := [1]parquet.Value{parquet.ByteArrayValue(text).Level(0, 0, w.own.raw)}
-	if _, err := w.by[w.own.raw].WriteRowValues(one[:]); err != nil {
-		return fmt.Errorf("write a record: %w", err)
+	w.records.text = append(w.records.text, text...)
+	w.records.ends = append(w.records.ends, len(w.records.text))
+}
+
+// records are texts, one behind the other.
+type records struct {
+	text []byte
+	ends []int
+}
+
+// write writes records to their column.
+func (r *records) write(to *parquet.ColumnWriter, column int) (err error) {
+	defer guard(&err)
+	var rows [rawRows]parquet.Value
+	start := 0
+	for part := range slices.Chunk(r.ends, rawRows) {
+		for i, end := range part {
+			rows[i] = parquet.ByteArrayValue(r.text[start:end]).Level(0, 0, column)
+			start = end
+		}
+		if _, err := to.WriteRowValues(rows[:len(part)]); err != nil {
+			return fmt.Errorf("write a record: %w", err)
+		}
 	}
 	return nil
+}
+
+// writeRecords begins to write the batch's records. It takes as long as the next batch
+// does, and touches nothing that other columns do.
+func (w *Writer) writeRecords() error {
+	if err := w.written(); err != nil {
+		return err
+	}
+	w.records, w.writing = w.writing, w.records
+	w.records.ends = w.records.ends[:0]
+	if w.records.text = w.records.text[:0]; cap(w.records.text) > 4*batchRaw {
+		w.records.text = nil // one giant must not keep its room
+	}
+	done := make(chan error, 1) // nobody may wait for it
+	w.done = done
+	r, to, column := w.writing, w.by[w.own.raw], w.own.raw
+	go func() { done <- r.write(to, column) }()
+	return nil
+}
+
+// written waits until the records are written that were begun to be.
+func (w *Writer) written() error {
+	if w.done == nil {
+		return nil
+	}
+	err := <-w.done
+	w.done = nil
+	return err
 }
 
 func (w *Writer) fields(r *Row) {
@@ -260,6 +319,9 @@ func (w *Writer) put(column int, v parquet.Value) {
 }
 
 func (w *Writer) flushBatch() error {
+	if err := w.writeRecords(); err != nil {
+		return err
+	}
 	for i, values := range w.batch {
 		if i == w.own.raw {
 			continue
@@ -288,7 +350,7 @@ func (w *Writer) Close() (info Info, err error) {
 		return Info{}, w.err
 	}
 	defer guard(&err)
-	if err := w.flushBatch(); err != nil {
+	if err := errors.Join(w.flushBatch(), w.written()); err != nil {
 		return Info{}, err
 	}
 	if err := w.w.Close(); err != nil {
