@@ -75,16 +75,18 @@ func (s *Store) compactFile(ctx context.Context, f *logFile) error {
 	if f.end <= from {
 		return nil
 	}
-	file, err := os.Open(f.path) //nolint:gosec // of our own folder
-	if err != nil {
-		return err //nolint:wrapcheck // has operation and path
-	}
 	p := logPart{f, f.logSums}
-	in, err := newLogStream(p.walker(file, from, s.damaged), file, minTime, maxTime, false, nil)
-	if err != nil {
-		return errors.Join(err, file.Close())
-	}
-	m := newMerger([]part{{minTime, func() (stream, error) { return in, nil }}}, false, true)
+	m := newMerger([]part{{first: minTime, ahead: readAhead(func() (stream, error) {
+		file, err := os.Open(f.path) //nolint:gosec // of our own folder
+		if err != nil {
+			return nil, err //nolint:wrapcheck // has operation and path
+		}
+		in, err := newLogStream(p.walker(file, from, s.damaged), file, minTime, maxTime, false, nil)
+		if err != nil {
+			return nil, errors.Join(err, file.Close())
+		}
+		return in, nil
+	})}}, false, true)
 	defer func() { _ = m.close() }() // only read from
 	count := newCounter(s.segmentsBut(nil), p.min, p.max+1, s.hurtSegment)
 	defer count.known.close()
@@ -362,7 +364,7 @@ func (s *Store) merge(ctx context.Context, some []*segment) error {
 	for _, g := range some {
 		from, to = min(from, g.From), max(to, g.To)
 		first, last = min(first, g.Min.UnixNano()), max(last, g.Max.UnixNano())
-		parts = append(parts, part{g.Min.UnixNano(), func() (stream, error) {
+		parts = append(parts, part{first: g.Min.UnixNano(), open: func() (stream, error) {
 			r := &segmentReader{from: minTime, to: maxTime, damaged: func(err error) error {
 				s.hurtSegment(g, err)
 				return err // a merged segment must have everything

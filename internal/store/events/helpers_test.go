@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/json"
+	"encoding/gob"
 	"errors"
 	"flag"
 	"fmt"
@@ -252,7 +252,8 @@ func resum(b []byte) []byte {
 	return b
 }
 
-// fileDB is a memDB that survives its process: each update replaces a file.
+// fileDB is a memDB that survives its process: each update replaces a file. (Not of JSON:
+// keys are no text.)
 type fileDB struct {
 	memDB
 
@@ -268,16 +269,17 @@ func openFileDB(dir string) (*fileDB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return db, json.Unmarshal(b, &db.tables)
+	return db, gob.NewDecoder(bytes.NewReader(b)).Decode(&db.tables)
 }
 
 func (db *fileDB) Update(ctx context.Context, f func(store.Tx) error) error {
 	if err := db.memDB.Update(ctx, f); err != nil {
 		return err
 	}
-	b, err := json.Marshal(db.tables)
+	var b bytes.Buffer
+	err := gob.NewEncoder(&b).Encode(db.tables)
 	if err == nil {
-		err = os.WriteFile(db.path+".new", b, 0o600)
+		err = os.WriteFile(db.path+".new", b.Bytes(), 0o600)
 	}
 	if err != nil {
 		return err

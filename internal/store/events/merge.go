@@ -24,6 +24,7 @@ type part struct {
 	// highest of a falling one.
 	first int64
 	open  func() (stream, error)
+	ahead *aheadStream // not nil: it is read already
 }
 
 // maxCopies bounds how many unequal copies of one event are kept.
@@ -34,6 +35,9 @@ type merger struct {
 	falling bool
 	copies  bool   // yield unequal copies of an event too, in order of their hash
 	waiting []part // the next to open at the end
+	begun   int    // how many of these are read already
+	ahead   int    // how many may be: one more with each that was opened, up to most
+	most    int
 	heads   heads
 	single  *head    // whose entry is yielded, if there is no copy of it
 	group   []*entry // else: the event that is yielded, and its copies
@@ -52,6 +56,17 @@ func newMerger(parts []part, falling, copies bool) *merger {
 	m := &merger{falling: falling, copies: copies, waiting: slices.Clone(parts)}
 	m.heads.falling = falling
 	slices.SortStableFunc(m.waiting, func(a, b part) int { return m.order(b.first, a.first) })
+	for i := range parts {
+		if parts[i].ahead != nil {
+			m.begun++
+		}
+	}
+	return m
+}
+
+// readAhead lets the merger read parts before their time, on other goroutines.
+func (m *merger) readAhead(most int) *merger {
+	m.most = most
 	return m
 }
 
@@ -165,7 +180,7 @@ func (m *merger) openDue() error {
 			return nil
 		}
 		m.waiting = m.waiting[:n-1]
-		s, err := p.open()
+		s, err := m.open(p)
 		if err != nil {
 			return err
 		}
@@ -185,6 +200,23 @@ func (m *merger) openDue() error {
 	return nil
 }
 
+// open opens a part, and begins to read those that come next.
+func (m *merger) open(p part) (stream, error) {
+	if p.ahead != nil {
+		m.begun--
+	}
+	m.ahead = min(m.ahead+1, m.most)
+	for i := len(m.waiting) - 1 - m.begun; i >= 0 && m.begun < m.ahead; i-- {
+		w := &m.waiting[i]
+		w.ahead = readAhead(w.open)
+		m.begun++
+	}
+	if p.ahead != nil {
+		return p.ahead, nil
+	}
+	return p.open()
+}
+
 // advance moves the first stream on.
 func (m *merger) advance(h *head) error {
 	ok, err := h.stream.next(&h.entry)
@@ -201,6 +233,11 @@ func (m *merger) close() error {
 	errs := make([]error, 0, len(m.heads.list))
 	for _, h := range m.heads.list {
 		errs = append(errs, h.stream.close())
+	}
+	for _, p := range m.waiting {
+		if p.ahead != nil {
+			errs = append(errs, p.ahead.close())
+		}
 	}
 	m.heads.list, m.waiting = nil, nil
 	return errors.Join(errs...)

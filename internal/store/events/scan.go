@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/debutsec/debut/ecs"
@@ -20,9 +21,8 @@ func (s *Store) Scan(ctx context.Context, q store.Scan) iter.Seq2[*store.Stored,
 	return func(yield func(*store.Stored, error) bool) {
 		r := s.newReader(ctx, q)
 		defer r.release()
-		m := newMerger(r.parts(), q.Descending, q.Copies)
+		m := newMerger(r.parts(), q.Descending, q.Copies).readAhead(maxAhead())
 		defer func() { _ = m.close() }() // only read from
-		maker := newEventMaker(s.opt.Catalogue, s.opt.Enricher)
 		var e entry
 		var out store.Stored
 		for n := 0; q.Limit == 0 || n < q.Limit; n++ {
@@ -37,7 +37,7 @@ func (s *Store) Scan(ctx context.Context, q store.Scan) iter.Seq2[*store.Stored,
 			if !ok {
 				return
 			}
-			ev, err := maker.make(&e)
+			ev, err := r.maker.make(&e)
 			if err != nil {
 				r.damaged("event "+e.ID.String(), err)
 				n--
@@ -72,8 +72,9 @@ type reader struct {
 	match    query.Expr
 	from, to int64
 	falling  bool
-	maker    *eventMaker
+	maker    *eventMaker // of the scan's goroutine
 	store    *Store
+	mu       sync.Mutex                   // guards told
 	told     func(name string, err error) // of the caller; may be nil
 	buf      []byte                       // for a file of rollups
 }
@@ -81,8 +82,9 @@ type reader struct {
 func (s *Store) newReader(ctx context.Context, q store.Scan) *reader {
 	r := &reader{
 		snapshot: s.snapshot(), store: s, ctx: ctx, match: q.Match, from: minTime, to: maxTime, falling: q.Descending,
-		maker: newEventMaker(s.opt.Catalogue, s.opt.Enricher), told: q.Damaged,
+		told: q.Damaged,
 	}
+	r.maker = r.newMaker()
 	if !q.From.IsZero() {
 		r.from = q.From.UnixNano()
 	}
@@ -95,9 +97,20 @@ func (s *Store) newReader(ctx context.Context, q store.Scan) *reader {
 // damaged tells of what cannot be read.
 func (r *reader) damaged(name string, err error) {
 	r.store.damaged(name, err)
+	r.tell(name, err)
+}
+
+// tell is called by the goroutines of all parts.
+func (r *reader) tell(name string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.told != nil {
 		r.told(name, err)
 	}
+}
+
+func (r *reader) newMaker() *eventMaker {
+	return newEventMaker(r.store.opt.Catalogue, r.store.opt.Enricher)
 }
 
 // parts returns what there is to read.
@@ -105,7 +118,7 @@ func (r *reader) parts() []part {
 	var parts []part
 	for _, g := range r.segments {
 		if lo, hi := g.Min.UnixNano(), g.Max.UnixNano(); lo < r.to && hi >= r.from {
-			parts = append(parts, part{r.begin(lo, hi), func() (stream, error) { return r.openSegment(g) }})
+			parts = append(parts, part{first: r.begin(lo, hi), open: func() (stream, error) { return r.openSegment(g) }})
 		}
 	}
 	return append(parts, r.logParts()...)
@@ -115,7 +128,7 @@ func (r *reader) parts() []part {
 func (r *reader) logParts() (parts []part) {
 	for _, p := range r.log {
 		if p.min < r.to && p.max >= r.from {
-			parts = append(parts, part{r.begin(p.min, p.max), func() (stream, error) { return r.openLog(p) }})
+			parts = append(parts, part{first: r.begin(p.min, p.max), open: func() (stream, error) { return r.openLog(p) }})
 		}
 	}
 	return parts
@@ -134,12 +147,10 @@ func (r *reader) openSegment(g *segment) (stream, error) {
 		return nil, err
 	}
 	s := &segmentReader{
-		from: r.from, to: r.to, match: r.match, falling: r.falling, maker: r.maker,
+		from: r.from, to: r.to, match: r.match, falling: r.falling, maker: r.newMaker(),
 		damaged: func(err error) error {
 			r.store.hurtSegment(g, err)
-			if r.told != nil {
-				r.told(g.path, err)
-			}
+			r.tell(g.path, err)
 			return r.ctx.Err() //nolint:wrapcheck // the caller's own
 		},
 	}
@@ -166,9 +177,13 @@ func (r *reader) openLog(p logPart) (stream, error) {
 		r.damaged(p.path, err)
 		return nil, nil
 	}
-	keep := r.matches
-	if r.match == nil {
-		keep = nil
+	var keep func(*entry) bool
+	if r.match != nil {
+		maker := r.newMaker()
+		keep = func(e *entry) bool {
+			ev, err := maker.make(e)
+			return err == nil && r.match.Match(ev)
+		}
 	}
 	s, err := newLogStream(p.walker(f, r.snapshot.from, r.damaged), f, r.from, r.to, r.falling, keep)
 	if err != nil {
@@ -177,10 +192,4 @@ func (r *reader) openLog(p logPart) (stream, error) {
 		return nil, r.ctx.Err() //nolint:wrapcheck // the caller's own
 	}
 	return s, nil
-}
-
-// matches reports whether an entry of the log is one that the scan wants.
-func (r *reader) matches(e *entry) bool {
-	ev, err := r.maker.make(e)
-	return err == nil && r.match.Match(ev)
 }
