@@ -13,6 +13,7 @@ import (
 	"github.com/debutsec/debut/internal/enrich"
 	"github.com/debutsec/debut/internal/store"
 	"github.com/debutsec/debut/kql"
+	"github.com/debutsec/debut/query"
 )
 
 // How an event is tied to the alert's event, closest first.
@@ -152,13 +153,9 @@ func (c *Case) done(part string) {
 // older reads the related events before those that were read: of each action and outcome
 // the latest, in order of time.
 func (c *Case) older(ctx context.Context) (list []*Event, err error) {
-	n, err := kql.Parse(c.relatedQuery.Text)
+	match, err := c.match(c.relatedQuery.Text)
 	if err != nil {
-		return nil, fmt.Errorf("the query %s: %w", c.relatedQuery.Text, err)
-	}
-	match, diags := kql.Compile(n, c.Catalogue)
-	if match == nil {
-		return nil, fmt.Errorf("the query %s: %w", c.relatedQuery.Text, diags)
+		return nil, err
 	}
 	read := map[string]bool{}
 	for _, e := range c.Related {
@@ -316,6 +313,19 @@ func keep(list []*Event, f func(*Event) bool) (out []*Event) {
 	return out
 }
 
+// match compiles a KQL query.
+func (c *Case) match(text string) (query.Expr, error) {
+	n, err := kql.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("the query %s: %w", text, err)
+	}
+	match, diags := kql.Compile(n, c.Catalogue)
+	if match == nil {
+		return nil, fmt.Errorf("the query %s: %w", text, diags)
+	}
+	return match, nil
+}
+
 // query asks the store for the latest events that match, at most limit, in order of
 // time. A question is asked once.
 func (c *Case) query(ctx context.Context, text string, window Span, limit int) ([]*Event, Query, error) {
@@ -327,13 +337,9 @@ func (c *Case) query(ctx context.Context, text string, window Span, limit int) (
 	q := Query{Text: text, Window: window}
 	a := &asked{query: q}
 	if text != "" && window.From.Before(window.To) {
-		n, err := kql.Parse(text)
+		match, err := c.match(text)
 		if err != nil {
-			return nil, q, fmt.Errorf("the query %s: %w", text, err)
-		}
-		match, diags := kql.Compile(n, c.Catalogue)
-		if match == nil {
-			return nil, q, fmt.Errorf("the query %s: %w", text, diags)
+			return nil, q, err
 		}
 		scan := store.Scan{From: window.From, To: window.To, Match: match, Descending: true, Limit: limit + 1}
 		for s, err := range c.Events.Scan(ctx, scan) {
