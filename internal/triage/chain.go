@@ -98,7 +98,7 @@ func (ch *chain) hop(i int) bool {
 func (ch *chain) name(i int) string {
 	l := ch.links[i]
 	if e := ch.events[i]; e != nil && e.UserName != "" && (l.Type == "SAMLUser" || l.Type == "WebIdentityUser") {
-		return cutRunes(e.UserName, maxAttribute)
+		return cut(e.UserName, maxAttribute)
 	}
 	return shortPrincipal(l.Principal)
 }
@@ -134,7 +134,7 @@ func (e *Event) attributes() (list []string) {
 	add := func(prefix string, values ...string) {
 		for _, v := range values {
 			if v != "" {
-				list = append(list, prefix+cutRunes(v, maxAttribute))
+				list = append(list, prefix+cut(v, maxAttribute))
 			}
 		}
 	}
@@ -162,14 +162,6 @@ func (e *Event) attributes() (list []string) {
 			}
 		}
 	}
-	add(PrincipalTag, tags[:min(len(tags), maxTags)]...)
+	add(PrincipalTag, atMost(tags, maxTags)...)
 	return unique(list)
-}
-
-// cutRunes shortens a text from a log.
-func cutRunes(s string, most int) string {
-	if r := []rune(s); len(r) > most {
-		return string(r[:most]) + "…"
-	}
-	return s
 }

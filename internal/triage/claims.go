@@ -1,6 +1,7 @@
 package triage
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -122,11 +123,6 @@ func runClaims(c *Case, a *Asking) {
 	}
 }
 
-// oneOf reports whether a text matches one of a list with wildcards.
-func oneOf(list []string, s string) bool {
-	return s != "" && slices.ContainsFunc(list, func(p string) bool { return wildcard(p, s) })
-}
-
 // agentDocuments are documents that agents of AWS's own run, with wildcards. Names like
 // these are reserved for AWS, but who runs the document is not told by its name.
 var agentDocuments = []string{ //nolint:gochecknoglobals // a constant table
@@ -154,7 +150,7 @@ func knownAgent(c *Case, _ *Asking, p *proof) {
 		p.want("a role of a service, the document of an agent that is known here, and the address of a service, together")
 		return
 	}
-	p.has("the document "+cutRunes(document, 80)+" is one of a known agent", e)
+	p.has("the document "+shown(document)+" is one of a known agent", e)
 	p.need(role, shortPrincipal(e.Principal)+" is used by AWS alone", "a role that AWS alone can use", e)
 	p.need(service, "the call came from "+e.Address, "the address of a service", e)
 }
@@ -176,7 +172,7 @@ const maxDeployments = 1000
 func pipeline(c *Case, a *Asking, p *proof) {
 	e := c.Event
 	if e.Type != "AssumedRole" {
-		p.ruleOut("the caller is no session of a role (%s)", or(e.Type, "type not logged"))
+		p.ruleOut("the caller is no session of a role (%s)", cmp.Or(e.Type, "type not logged"))
 		return
 	}
 	if e.byAWS() {
@@ -208,21 +204,19 @@ func pipeline(c *Case, a *Asking, p *proof) {
 	if len(alike) == 0 && subject == "" {
 		p.want("%d earlier deployments by this role with the same program, network and kind of document", least)
 	} else {
-		p.need(len(alike) >= least, text, fmt.Sprintf("%d earlier deployments with the same program, network and kind of document; there are %d", least, len(alike)), firstOnes(alike, least)...)
+		p.need(len(alike) >= least, text, fmt.Sprintf("%d earlier deployments with the same program, network and kind of document; there are %d", least, len(alike)), atMost(alike, least)...)
 	}
 	switch {
 	case subject != "" && from == nil:
-		p.want("that the provider which vouches for %s did so %s too: who makes a provider chooses its subjects", cutRunes(subject, 120), c.past())
+		p.want("that the provider which vouches for %s did so %s too: who makes a provider chooses its subjects", shown(subject), c.past())
 	case subject != "":
-		p.has("the session was opened for "+cutRunes(subject, 120)+", which is listed as deploying", from...)
+		p.has("the session was opened for "+shown(subject)+", which is listed as deploying", from...)
 	case len(c.Settings.Subjects) == 0:
 		p.want("the identity of the repository: the subjects that deploy are not listed in the configuration")
 	default:
 		p.want("an OIDC subject that is listed as deploying, behind the session")
 	}
 }
-
-func firstOnes(list []*Event, n int) []*Event { return list[:min(len(list), n)] }
 
 // providerBefore returns an event of the baseline in which the same provider of
 // identities opened a session of the alert's role for a listed subject. Who may make
@@ -240,7 +234,7 @@ func (c *Case) providerBefore(a *Asking, opened []*Event) *Event {
 	list := a.Events(all(is("event.action", action), is("aws.cloudtrail.flattened.request_parameters.roleArn", role)),
 		Span{c.since(c.Baseline.Org.Actions, "sts.amazonaws.com/"+action), c.Base.To}, maxDeployments)
 	for _, o := range slices.Backward(list) {
-		subject := or(firstOf(o.Response("subjectFromWebIdentityToken")), o.UserName)
+		subject := cmp.Or(firstOf(o.Response("subjectFromWebIdentityToken")), o.UserName)
 		if o.Error == "" && providerOf(o) == provider && oneOf(c.Settings.Subjects, subject) {
 			return o
 		}
@@ -250,7 +244,7 @@ func (c *Case) providerBefore(a *Asking, opened []*Event) *Event {
 
 // providerOf is the provider of identities that vouched for a caller, as AWS logs it.
 func providerOf(e *Event) string {
-	return or(e.Value("aws.cloudtrail.user_identity.identity_provider"), firstOf(e.Response("provider")))
+	return cmp.Or(e.Value("aws.cloudtrail.user_identity.identity_provider"), firstOf(e.Response("provider")))
 }
 
 // deployer returns the listed OIDC subject that is behind the caller's session: AWS
@@ -301,21 +295,21 @@ func approvedChange(c *Case, _ *Asking, p *proof) {
 		ticket = ch.ID
 		switch {
 		case ch.Who == "" || ch.Who == e.Account:
-			p.want("for which principal %s is approved: everybody can write its number in a comment", cutRunes(ch.ID, 40))
+			p.want("for which principal %s is approved: everybody can write its number in a comment", shown(ch.ID))
 		case ch.Who != e.Principal:
-			p.want("a change that is approved for this principal: %s is for %s", cutRunes(ch.ID, 40), cutRunes(ch.Who, 100))
+			p.want("a change that is approved for this principal: %s is for %s", shown(ch.ID), shown(ch.Who))
 		case e.Time.Before(ch.From) || !e.Time.Before(ch.To):
-			p.want("a change that is approved for this time: %s is for %s to %s", cutRunes(ch.ID, 40), stamp(ch.From), stamp(ch.To))
+			p.want("a change that is approved for this time: %s is for %s to %s", shown(ch.ID), stamp(ch.From), stamp(ch.To))
 		default:
 			p.wanted, p.to = nil, ch.To
-			p.has(fmt.Sprintf("the comment names the change %s, which is approved from %s to %s", cutRunes(ch.ID, 40), stamp(ch.From), stamp(ch.To)), e)
+			p.has(fmt.Sprintf("the comment names the change %s, which is approved from %s to %s", shown(ch.ID), stamp(ch.From), stamp(ch.To)), e)
 			return
 		}
 	}
 	switch {
 	case len(p.wanted) > 0:
 	case ticket != "":
-		p.want("a system of changes in which %s can be looked up: the comment alone is a text that the caller chose", cutRunes(ticket, 40))
+		p.want("a system of changes in which %s can be looked up: the comment alone is a text that the caller chose", shown(ticket))
 	default:
 		p.want("a reference to an approved change")
 	}
@@ -374,7 +368,7 @@ func personOnCall(c *Case, _ *Asking, p *proof) {
 	switch {
 	case on != nil:
 		p.to = on.To
-		p.has(fmt.Sprintf("%s is on call from %s to %s", cutRunes(shortPrincipal(on.Who), 80), stamp(on.From), stamp(on.To)), e)
+		p.has(fmt.Sprintf("%s is on call from %s to %s", shown(shortPrincipal(on.Who)), stamp(on.From), stamp(on.To)), e)
 	case named:
 		p.want("who opened the session: its name is that of somebody on call, but the caller chose it")
 	default:
@@ -408,7 +402,7 @@ func exercise(c *Case, _ *Asking, p *proof) {
 		if shows < 0 && !account {
 			continue
 		}
-		name := cutRunes(x.Name, 80)
+		name := shown(x.Name)
 		switch {
 		case e.Time.Before(x.From) || !e.Time.Before(x.To):
 			if shows >= 0 {
@@ -419,7 +413,7 @@ func exercise(c *Case, _ *Asking, p *proof) {
 		case len(x.Marks) > 0 && shows < 0:
 			p.want("a mark of the exercise %s in the agent or the session", name)
 		case !account && !isDetonation(x.Marks[shows]):
-			p.want("the account or the id of a detonation of the exercise %s: %s may be written by anybody", name, cutRunes(x.Marks[shows], 60))
+			p.want("the account or the id of a detonation of the exercise %s: %s may be written by anybody", name, shown(x.Marks[shows]))
 		default:
 			p.have, p.wanted, p.against, p.to = nil, nil, nil, x.To
 			p.has(fmt.Sprintf("the exercise %s is from %s to %s", name, stamp(x.From), stamp(x.To)), e)
@@ -427,7 +421,7 @@ func exercise(c *Case, _ *Asking, p *proof) {
 				p.has("the account "+e.Account+" is on its list", e)
 			}
 			if shows >= 0 {
-				p.has("the call shows its mark "+cutRunes(x.Marks[shows], 60), e)
+				p.has("the call shows its mark "+shown(x.Marks[shows]), e)
 			}
 			return
 		}

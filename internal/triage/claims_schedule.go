@@ -1,6 +1,7 @@
 package triage
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -52,7 +53,7 @@ func scheduled(c *Case, p *proof) bool {
 		return false
 	}
 	if !e.bySystemsManager() {
-		p.ruleOut("the call came from %s, by %s, and not from Systems Manager", or(cutRunes(e.Address, 60), "an address that is not logged"), cutRunes(shortPrincipal(e.Principal), 100))
+		p.ruleOut("the call came from %s, by %s, and not from Systems Manager", cmp.Or(shown(e.Address), "an address that is not logged"), shown(shortPrincipal(e.Principal)))
 		return false
 	}
 	switch {
@@ -206,7 +207,7 @@ func amended(list []*association, o *Event) []*association {
 		return append(list, &association{id, name, on, o})
 	}
 	x := list[i]
-	x.last, x.document = o, or(name, x.document)
+	x.last, x.document = o, cmp.Or(name, x.document)
 	if len(on.instances) > 0 || len(on.tags) > 0 || on.everything {
 		x.on = on
 	}
@@ -222,7 +223,7 @@ func stateManager(c *Case, a *Asking, p *proof) {
 	}
 	e := c.Event
 	if !e.ofServiceLinked(systemsManagerHost) {
-		p.want("the role of State Manager: %s is used by others too, as in an automation", cutRunes(shortPrincipal(e.Principal), 80))
+		p.want("the role of State Manager: %s is used by others too, as in an automation", shown(shortPrincipal(e.Principal)))
 	}
 	before := e.Time.Add(-c.Weights.Duration("schedule_settled"))
 	document, on := documentOf(documentRun(e)), requested(e)
@@ -239,22 +240,22 @@ func stateManager(c *Case, a *Asking, p *proof) {
 		switch {
 		case !x.on.covers(&on):
 		case settled:
-			p.has(fmt.Sprintf("an association of these targets with %s is on record since %s (by %s)", cutRunes(document, 80), stamp(x.last.Time), cutRunes(shortPrincipal(x.last.Principal), 80)), x.last)
+			p.has(fmt.Sprintf("an association of these targets with %s is on record since %s (by %s)", shown(document), stamp(x.last.Time), shown(shortPrincipal(x.last.Principal))), x.last)
 			return
 		default:
 			late = x
 		}
 	}
 	if c.liveAssociations(document, on.instances, fresh) {
-		p.has("AWS says that each of these instances has an association with "+cutRunes(document, 80), e)
+		p.has("AWS says that each of these instances has an association with "+shown(document), e)
 		return
 	}
 	if late != nil {
-		p.want("an association that is older than a week: the one on record was made or changed %s before, by %s", lasting(e.Time.Sub(late.last.Time)), cutRunes(shortPrincipal(late.last.Principal), 80))
+		p.want("an association that is older than a week: the one on record was made or changed %s before, by %s", lasting(e.Time.Sub(late.last.Time)), shown(shortPrincipal(late.last.Principal)))
 		p.events = append(p.events, late.last)
 		return
 	}
-	p.want("an association of these targets with %s (debut triage --live asks AWS)", cutRunes(document, 80))
+	p.want("an association of these targets with %s (debut triage --live asks AWS)", shown(document))
 }
 
 // liveAssociations reports whether AWS says that each of some instances has an
@@ -288,7 +289,7 @@ func patchManager(c *Case, a *Asking, p *proof) {
 	// AWS-RunPatchBaselineWithHooks is none: it runs documents that it is given.
 	if document != patchDocument && document != patchAssociation || foreignName(c, documentRun(e)) || owner != "" && owner != "Amazon" {
 		p.have, p.events = nil, nil
-		p.ruleOut("the document %s is none of Patch Manager's", cutRunes(documentRun(e), 100))
+		p.ruleOut("the document %s is none of Patch Manager's", shown(documentRun(e)))
 		return
 	}
 	p.has("the document "+document+" is AWS's own", e)
@@ -312,7 +313,7 @@ func patchManager(c *Case, a *Asking, p *proof) {
 	}
 	least := int(c.Weights.Number("schedule_runs"))
 	p.need(len(matching) >= least, fmt.Sprintf("it ran at this time of the day on %s %s", amount(len(matching), "day"), c.past()),
-		fmt.Sprintf("%d earlier runs at this time of the day, there are %d", least, len(matching)), firstOnes(matching, least)...)
+		fmt.Sprintf("%d earlier runs at this time of the day, there are %d", least, len(matching)), atMost(matching, least)...)
 	group := len(on.tags) > 0
 	for key := range on.tags {
 		group = group && (key == "tag:Patch Group" || key == "tag:PatchGroup")
@@ -353,10 +354,10 @@ func maintenanceWindow(c *Case, a *Asking, p *proof) {
 		}
 	}
 	if run == nil {
-		p.want("an execution of a maintenance window with %s at this time (debut triage --live asks AWS)", cutRunes(document, 80))
+		p.want("an execution of a maintenance window with %s at this time (debut triage --live asks AWS)", shown(document))
 		return
 	}
-	p.has(fmt.Sprintf("the maintenance window %s ran %s from %s (execution %s)", run.Window, cutRunes(document, 80), stamp(run.Start), run.ID), e)
+	p.has(fmt.Sprintf("the maintenance window %s ran %s from %s (execution %s)", run.Window, shown(document), stamp(run.Start), run.ID), e)
 	// Who may register a task chooses what runs, in a window that is there.
 	actions := []string{"RegisterTaskWithMaintenanceWindow", "UpdateMaintenanceWindowTask", "UpdateMaintenanceWindow", "RegisterTargetWithMaintenanceWindow"}
 	tasks := a.Events(all(is("event.provider", systemsManagerHost), is("event.action", actions...),
@@ -366,7 +367,7 @@ func maintenanceWindow(c *Case, a *Asking, p *proof) {
 	if n := len(tasks); n > 0 && !tasks[n-1].Time.Before(settled) {
 		last := tasks[n-1]
 		p.events = append(p.events, last)
-		p.want("a window that has been as it is for a week: %s by %s was %s before", last.Action, cutRunes(shortPrincipal(last.Principal), 80), lasting(e.Time.Sub(last.Time)))
+		p.want("a window that has been as it is for a week: %s by %s was %s before", last.Action, shown(shortPrincipal(last.Principal)), lasting(e.Time.Sub(last.Time)))
 		return
 	}
 	if e.ofServiceLinked(systemsManagerHost) {

@@ -68,7 +68,7 @@ func (c *Case) sharedAddress() bool { return c.ownNetwork(c.Event.IP) }
 
 // ownNetwork reports whether an address is one of the organisation's egress addresses.
 func (c *Case) ownNetwork(addr netip.Addr) bool {
-	return slices.ContainsFunc(c.Settings.Networks, func(p netip.Prefix) bool { return p.Contains(addr) })
+	return inside(c.Settings.Networks, addr)
 }
 
 // byPrincipal returns the events that the alert's principal did: not those that only
@@ -135,8 +135,6 @@ func (c *Case) did(events []*Event, actions, objects int) string {
 	return text
 }
 
-func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
-
 // when says how long before or after the alert's event.
 func (c *Case) when(events []*Event) string {
 	first, last := events[0], events[len(events)-1]
@@ -158,32 +156,11 @@ func (c *Case) apart(e *Event) string {
 	}
 	switch d := e.Time.Sub(c.Event.Time); {
 	case d < 0:
-		return spell(-d) + " before"
+		return lasting(-d) + " before"
 	case d > 0:
-		return spell(d) + " after"
+		return lasting(d) + " after"
 	}
 	return "in the same second"
-}
-
-// spell writes a duration by its two largest units.
-func spell(d time.Duration) string {
-	units := []struct {
-		name string
-		d    time.Duration
-	}{{"d", 24 * time.Hour}, {"h", time.Hour}, {"min", time.Minute}, {"s", time.Second}}
-	for i, u := range units {
-		if d < u.d {
-			continue
-		}
-		text := fmt.Sprintf("%d %s", d/u.d, u.name)
-		if i+1 < len(units) {
-			if rest := d % u.d / units[i+1].d; rest > 0 {
-				text += fmt.Sprintf(" %d %s", rest, units[i+1].name)
-			}
-		}
-		return text
-	}
-	return "less than 1 s"
 }
 
 // counted lists the actions, the most frequent first.
@@ -197,9 +174,8 @@ func counted(events []*Event, most int) string {
 	}
 	slices.SortStableFunc(names, func(a, b string) int { return n[b] - n[a] })
 	for i, name := range names {
-		names[i] = clip(name)
 		if n[name] > 1 {
-			names[i] = fmt.Sprintf("%d times %s", n[name], clip(name))
+			names[i] = fmt.Sprintf("%d times %s", n[name], name)
 		}
 	}
 	return fewOf(names, most)
@@ -212,9 +188,9 @@ func (c *Case) by(events []*Event) string {
 		switch t := c.Tie(e); t {
 		case TieThis:
 		case TieAddress:
-			near = append(near, clip(shortPrincipal(e.Principal)))
+			near = append(near, shortPrincipal(e.Principal))
 		case TieOther:
-			others = append(others, clip(shortPrincipal(e.Principal)))
+			others = append(others, shortPrincipal(e.Principal))
 		default:
 			ties = append(ties, t)
 		}
@@ -232,52 +208,23 @@ func (c *Case) by(events []*Event) string {
 		parts = append(parts, fewOf(others, 3))
 	}
 	if len(parts) == 0 {
-		parts = []string{clip(shortPrincipal(c.Event.Principal))}
+		parts = []string{shown(shortPrincipal(c.Event.Principal))}
 	}
 	return "by " + enumerate(parts)
-}
-
-// fewOf lists the first of some names and how many more there are.
-func fewOf(list []string, most int) string {
-	if len(list) <= most {
-		return enumerate(list)
-	}
-	return strings.Join(list[:most], ", ") + fmt.Sprintf(" and %d more", len(list)-most)
-}
-
-func enumerate(list []string) string {
-	if len(list) < 2 {
-		return strings.Join(list, "")
-	}
-	return strings.Join(list[:len(list)-1], ", ") + " and " + list[len(list)-1]
-}
-
-// maxClip is how much of a name from a log a sentence shows.
-const maxClip = 120
-
-func clip(s string) string {
-	if r := []rune(s); len(r) > maxClip {
-		return string(r[:maxClip]) + "…"
-	}
-	return s
 }
 
 // objectsOf are what deeds were done to. Of an ARN of the account itself only the end is
 // shown.
 func (c *Case) objectsOf(events []*Event) (list []string) {
-	seen := map[string]bool{}
 	for _, e := range events {
 		for _, o := range e.objects() {
 			if parts := strings.SplitN(o, ":", 6); len(parts) == 6 && parts[0] == "arn" && (parts[4] == c.Event.Owner || parts[4] == "aws") {
 				o = parts[5]
 			}
-			if o = clip(o); !seen[o] {
-				seen[o] = true
-				list = append(list, o)
-			}
+			list = append(list, o)
 		}
 	}
-	return list
+	return unique(list)
 }
 
 // objects are what an action was done to: as the timeline says it, or by the names that
@@ -303,43 +250,6 @@ func (e *Event) objects() []string {
 		list = append(list, e.Request("path")...)
 	}
 	return unique(list)
-}
-
-func errorsOf(events []*Event) (list []string) {
-	for _, e := range events {
-		list = append(list, clip(e.Error))
-	}
-	return unique(list)
-}
-
-// many writes a number with its noun.
-func many(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-// timesOf writes how often.
-func timesOf(n int) string {
-	switch n {
-	case 1:
-		return "once"
-	case 2:
-		return "twice"
-	}
-	return fmt.Sprintf("%d times", n)
-}
-
-// distinct counts the different values that f gives.
-func distinct(events []*Event, f func(*Event) []string) int {
-	seen := map[string]bool{}
-	for _, e := range events {
-		for _, v := range f(e) {
-			seen[v] = true
-		}
-	}
-	return len(seen)
 }
 
 const (

@@ -286,10 +286,3 @@ func (e *Event) Reads() bool {
 func (e *Event) evidence() Evidence {
 	return Evidence{EventID: e.ID, Time: e.Time, Account: e.Account, Region: e.Region, Action: e.Action}
 }
-
-func firstOf(list []string) string {
-	if len(list) == 0 {
-		return ""
-	}
-	return list[0]
-}

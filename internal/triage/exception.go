@@ -48,10 +48,10 @@ func (c *Case) except(ctx context.Context, r *Report) {
 		x.Evidence = append(x.Evidence, f.Events...)
 	}
 	x.Evidence = unique(x.Evidence)
-	x.Evidence = x.Evidence[:min(len(x.Evidence), maxEvidence)]
+	x.Evidence = atMost(x.Evidence, maxEvidence)
 	x.Reason = fmt.Sprintf("%s by triage of alert %s", strings.ReplaceAll(r.Verdict, "_", " "), c.Alert.ID)
 	if len(reasons) > 0 {
-		x.Reason += ": " + strings.Join(reasons[:min(len(reasons), maxReasons)], "; ")
+		x.Reason += ": " + strings.Join(atMost(reasons, maxReasons), "; ")
 	}
 	r.Exception = x
 	c.testException(ctx, r)

@@ -157,7 +157,7 @@ func (c *Case) bucket(e *Event, name string) int {
 	switch {
 	case name == "" || len(c.Settings.Buckets) == 0:
 		return bucketUnknown
-	case slices.ContainsFunc(c.Settings.Buckets, func(pattern string) bool { return wildcard(pattern, name) }):
+	case oneOf(c.Settings.Buckets, name):
 		return bucketOurs
 	}
 	return bucketForeign
@@ -185,20 +185,4 @@ func (e *Event) resources() (list []resource) {
 		}
 	}
 	return list
-}
-
-// wildcard reports whether a pattern with "*" matches all of a text.
-func wildcard(pattern, s string) bool {
-	parts := strings.Split(pattern, "*")
-	if len(parts) == 1 {
-		return pattern == s
-	}
-	s, ok := strings.CutPrefix(s, parts[0])
-	for _, p := range parts[1 : len(parts)-1] {
-		if !ok {
-			return false
-		}
-		_, s, ok = strings.Cut(s, p)
-	}
-	return ok && strings.HasSuffix(s, parts[len(parts)-1])
 }

@@ -23,7 +23,7 @@ func (c *Case) timeline(r *Report, evidence []*Event) {
 	of := map[string]*Event{}
 	for _, e := range all {
 		m := Moment{
-			Time: e.Time, EventID: e.ID, Action: e.Service() + ":" + e.Action, Who: e.who(), Tie: c.Tie(e), Outcome: e.outcome(),
+			Time: e.Time, EventID: e.ID, Action: callOf(e), Who: e.who(), Tie: c.Tie(e), Outcome: e.outcome(),
 			Steps: unique(steps[e.ID]),
 		}
 		if n := len(list) - 1; n >= 0 && len(m.Steps) == 0 && len(list[n].Steps) == 0 && sameMoment(&list[n], &m) {
@@ -101,8 +101,7 @@ func (e *Event) subjects() []string {
 	if len(list) == 0 {
 		list = e.Values("entity.target.id")
 	}
-	list = unique(list)
-	return list[:min(len(list), 5)]
+	return atMost(unique(list), 5)
 }
 
 // entities gathers what the case names: of the alert's event, and of what steps cite.
@@ -125,8 +124,7 @@ func (c *Case) entities(r *Report, evidence []*Event) {
 		x.Buckets = append(x.Buckets, e.Request("outputS3BucketName")...)
 	}
 	for _, list := range []*[]string{&x.Principals, &x.Credentials, &x.IPs, &x.Instances, &x.Documents, &x.Commands, &x.Buckets} {
-		*list = unique(*list)
-		*list = (*list)[:min(len(*list), maxEntities)]
+		*list = atMost(unique(*list), maxEntities)
 	}
 }
 
@@ -176,7 +174,7 @@ func (c *Case) propose(r *Report) {
 		} else if c.Event.Type == "AssumedRole" {
 			add("revoke-sessions", who, true, "the session may be stolen", "every session of the role from before ends, also others'")
 		}
-		for _, id := range firstFew(c.Event.Instances(), 10) {
+		for _, id := range atMost(c.Event.Instances(), 10) {
 			add("quarantine-instance", map[string]string{"instance": id}, true, "what ran on it may still run", "the instance is cut off from the network")
 		}
 	case Suspicious:
@@ -191,5 +189,3 @@ func (c *Case) propose(r *Report) {
 		add("audit-ssm", map[string]string{"account": c.Event.Owner}, true, "who may run commands, and who did", "reads only")
 	}
 }
-
-func firstFew(list []string, n int) []string { return list[:min(len(list), n)] }

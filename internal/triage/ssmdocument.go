@@ -2,7 +2,6 @@ package triage
 
 import (
 	_ "embed"
-	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -29,14 +28,6 @@ var knownDocuments = sync.OnceValue(func() (l documentLists) {
 	}
 	return l
 })
-
-// listed reports whether a name is on a list, as it is written there. Case counts.
-func listed(list []string, name string) bool {
-	return slices.ContainsFunc(list, func(pattern string) bool {
-		ok, err := path.Match(pattern, name)
-		return err == nil && ok
-	})
-}
 
 // What a document is, by its owner and purpose.
 const (
@@ -107,11 +98,11 @@ func (c *Case) documentNamed(e *Event) *ssmDocument {
 // by its name.
 func (c *Case) classify(e *Event, d *ssmDocument) {
 	lists := knownDocuments()
-	vendor := strings.HasPrefix(d.Short, "AWS") || strings.HasPrefix(d.Short, "Amazon") || listed(lists.Reserved, strings.ToLower(d.Short)) && strings.Contains(d.Short, "-")
+	vendor := strings.HasPrefix(d.Short, "AWS") || strings.HasPrefix(d.Short, "Amazon") || oneOf(lists.Reserved, strings.ToLower(d.Short)) && strings.Contains(d.Short, "-")
 	switch {
 	case d.ARN && d.Account != "":
 		d.Owner = d.Account
-	case listed(lists.Reserved, strings.ToLower(d.Short)):
+	case oneOf(lists.Reserved, strings.ToLower(d.Short)):
 		d.Owner = "Amazon"
 	default:
 		d.Owner = e.Owner
@@ -129,11 +120,11 @@ func (c *Case) classify(e *Event, d *ssmDocument) {
 		d.Class = docShared
 	case d.Owner != "Amazon":
 		d.Class = docCustom
-	case listed(lists.Fixed, d.Short):
+	case oneOf(lists.Fixed, d.Short):
 		d.Class = docFixed
-	case listed(lists.Code, d.Short):
+	case oneOf(lists.Code, d.Short):
 		d.Class = docCode
-	case listed(lists.Fetch, d.Short):
+	case oneOf(lists.Fetch, d.Short):
 		d.Class = docFetch
 	default:
 		d.Class = docAWS
@@ -285,26 +276,13 @@ func (a *Asking) recent(what string, until time.Time, actions ...string) time.Ti
 	return from
 }
 
-// shown is a text from a log, short enough for a sentence.
-func shown(s string) string {
-	const most = 128
-	s = strings.Join(strings.Fields(s), " ")
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
-}
-
 // ourBucket tells whether a bucket is the organisation's, and whether that is known: by
 // the settings, else because it was created in one of its accounts.
 func (a *Asking) ourBucket(c *Case, name string) (ours, known bool) {
 	if name == "" {
 		return false, false
 	}
-	if slices.ContainsFunc(c.Settings.Buckets, func(pattern string) bool {
-		ok, err := path.Match(pattern, name)
-		return err == nil && ok
-	}) {
+	if oneOf(c.Settings.Buckets, name) {
 		return true, true
 	}
 	made := a.Events(all(is("event.provider", "s3.amazonaws.com"), is("event.action", "CreateBucket"),

@@ -131,7 +131,7 @@ func (a *Asking) answer() Answer {
 	out.ID, out.Question = a.step.ID, a.step.Question
 	out.Answer = strings.Join(a.say, " ")
 	slices.SortStableFunc(a.events, compareEvents)
-	for _, e := range a.events[:min(len(a.events), maxEvidence)] {
+	for _, e := range atMost(a.events, maxEvidence) {
 		out.Evidence = append(out.Evidence, e.evidence())
 	}
 	if n := len(a.events) - maxEvidence; n > 0 {
@@ -157,36 +157,6 @@ func (a *Asking) answer() Answer {
 func (a *Asking) Unanswered() { a.out.Status = NotKnown }
 
 const maxEvidence = 50
-
-func ids(events []*Event) (list []string) {
-	for _, e := range events {
-		if e != nil {
-			list = append(list, e.ID)
-		}
-	}
-	return unique(list)
-}
-
-// unique keeps the first of equal strings.
-func unique(list []string) []string {
-	out := list[:0:0]
-	if len(list) > 32 {
-		seen := make(map[string]bool, len(list))
-		for _, s := range list {
-			if s != "" && !seen[s] {
-				seen[s] = true
-				out = append(out, s)
-			}
-		}
-		return out
-	}
-	for _, s := range list {
-		if s != "" && !slices.Contains(out, s) {
-			out = append(out, s)
-		}
-	}
-	return out
-}
 
 func compareEvents(a, b *Event) int {
 	if c := a.Time.Compare(b.Time); c != 0 {

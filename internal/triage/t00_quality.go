@@ -49,13 +49,3 @@ func runDataQuality(c *Case, a *Asking) {
 		a.Caveat("made %s after the event: CloudTrail is still delivering, and what follows is not known yet", c.AsOf.Sub(c.Event.Time).Round(time.Second))
 	}
 }
-
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }
-
-// number writes a number of days with one place where it is not whole.
-func number(f float64) string {
-	if f == math.Trunc(f) {
-		return fmt.Sprintf("%.0f", f)
-	}
-	return fmt.Sprintf("%.1f", f)
-}

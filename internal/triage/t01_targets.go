@@ -1,6 +1,7 @@
 package triage
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -39,7 +40,7 @@ type tagTarget struct {
 
 func (t tagTarget) String() string {
 	if len(t.values) == 0 {
-		return or(shown(t.key), "without a name")
+		return cmp.Or(shown(t.key), "without a name")
 	}
 	return shown(t.key + "=" + strings.Join(t.values, ","))
 }
@@ -101,14 +102,14 @@ func runTargetInstances(c *Case, a *Asking) {
 		a.Say(this, "The targets are all managed nodes of the account and region (\"*\").")
 	}
 	if len(t.explicit) > 0 {
-		a.Say(this, "%s named explicitly (%s).", isAre(len(t.explicit), "instance"), shown(strings.Join(t.explicit, ", ")))
+		a.Say(this, "%s named explicitly (%s).", several(len(t.explicit), "instance is", "instances are"), fewOf(t.explicit, maxNamed))
 	}
 	if len(t.tags) > 0 {
 		a.sayTags(c, t, matched)
 	}
 	if len(t.groups) > 0 {
-		a.Say(this, "The targets are chosen by the resource group %s.", shown(strings.Join(t.groups, ", ")))
-		a.Find("by-group", this, "targets are chosen by the resource group %s", shown(strings.Join(t.groups, ", ")))
+		a.Say(this, "The targets are chosen by the resource group %s.", fewOf(t.groups, maxNamed))
+		a.Find("by-group", this, "targets are chosen by the resource group %s", fewOf(t.groups, maxNamed))
 	}
 	reached := a.sayReached(c)
 	if len(t.tags)+len(t.groups) > 0 && reached == 0 {
@@ -122,12 +123,8 @@ func runTargetInstances(c *Case, a *Asking) {
 	a.findBootstrap(c, h, t)
 }
 
-func isAre(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun + " is"
-	}
-	return countOf(n, noun) + " are"
-}
+// maxNamed is how many instances or groups a sentence names.
+const maxNamed = 5
 
 func (a *Asking) sayTags(c *Case, t chosen, matched []string) {
 	this := []*Event{c.Event}
@@ -138,7 +135,7 @@ func (a *Asking) sayTags(c *Case, t chosen, matched []string) {
 	tag := strings.Join(names, " and ")
 	text := "no instance is known to have matched at the time"
 	if n := len(matched); n > 0 {
-		text = fmt.Sprintf("%s known to have matched at the time (%s)", isAre(n, "instance"), shown(strings.Join(matched, ", ")))
+		text = fmt.Sprintf("%s known to have matched at the time (%s)", several(n, "instance is", "instances are"), fewOf(matched, maxNamed))
 	}
 	a.Say(this, "The targets are chosen by the tag %s; from the tags that are on record, %s.", tag, text)
 	a.Find("by-tag", this, "targets are chosen by the tag %s", tag)
@@ -159,7 +156,7 @@ func (a *Asking) sayReached(c *Case) int {
 	}
 	if ids = unique(ids); len(ids) > 0 {
 		slices.Sort(ids)
-		a.Say([]*Event{c.Event}, "AWS says that it went to %s (%s).", countOf(len(ids), "node"), shown(strings.Join(ids, ", ")))
+		a.Say([]*Event{c.Event}, "AWS says that it went to %s (%s).", amount(len(ids), "node"), fewOf(ids, maxNamed))
 	}
 	return len(ids)
 }
@@ -169,11 +166,11 @@ func (a *Asking) findCount(c *Case, t chosen, matched, nodes []string, reached i
 	this, w := []*Event{c.Event}, c.Weights
 	n := max(len(t.explicit), len(matched), reached)
 	if counted, err := strconv.Atoi(firstOf(c.Event.Response("command.targetCount"))); err == nil && counted > 0 {
-		a.Say(this, "Systems Manager counted %s.", countOf(counted, "target"))
+		a.Say(this, "Systems Manager counted %s.", amount(counted, "target"))
 		n = max(n, counted)
 	}
 	if len(nodes) > 0 {
-		a.Say(this, "%s reported to Systems Manager in the hour before.", countOf(len(nodes), "managed node"))
+		a.Say(this, "%s reported to Systems Manager in the hour before.", amount(len(nodes), "managed node"))
 	}
 	few := int(w.Number("explicit_instances"))
 	everyone := len(nodes) > few && !slices.ContainsFunc(nodes, func(id string) bool { return !slices.Contains(matched, id) })
@@ -393,11 +390,11 @@ func (a *Asking) findHosts(c *Case, h *history, ids []string) {
 		}
 	}
 	for _, tag := range slices.Sorted(maps.Keys(critical)) {
-		a.Say(critEvents, "%s tagged %s.", isAre(len(critical[tag]), "target"), tag)
+		a.Say(critEvents, "%s tagged %s.", several(len(critical[tag]), "target is", "targets are"), tag)
 		a.Find("critical-host", critEvents, "a target is tagged %s", tag)
 	}
 	for _, tag := range slices.Sorted(maps.Keys(powerful)) {
-		a.Say(powerEvents, "%s a pipeline's runner or an administrator's host (%s).", isAre(len(powerful[tag]), "target"), tag)
+		a.Say(powerEvents, "%s a pipeline's runner or an administrator's host (%s).", several(len(powerful[tag]), "target is", "targets are"), tag)
 		a.Find("powerful-host", powerEvents, "a target is a pipeline's runner or an administrator's host (%s)", tag)
 	}
 	if len(ids) > 0 && known == 0 {
@@ -448,7 +445,7 @@ func (a *Asking) findTouched(c *Case, h *history, ids []string) {
 		return e != nil && !e.Time.Before(c.Window.From)
 	})
 	if len(old) == 0 {
-		a.Say(launches(h, ids), "%s launched within the case window: nobody can have touched %s before.", wasWere(len(ids), "target"), themAll(len(ids)))
+		a.Say(launches(h, ids), "%s launched within the case window: nobody can have touched %s before.", several(len(ids), "target was", "targets were"), oneOrMany(len(ids), "it", "them"))
 		return
 	}
 	const request, response = "aws.cloudtrail.flattened.request_parameters.", "aws.cloudtrail.flattened.response_elements."
@@ -466,11 +463,11 @@ func (a *Asking) findTouched(c *Case, h *history, ids []string) {
 	}
 	if len(touched) == 0 {
 		if c.Cold {
-			a.Say([]*Event{c.Event}, "No call of the principal on %s is in the stored history before the case window.", themOrIt(len(old)))
+			a.Say([]*Event{c.Event}, "No call of the principal on %s is in the stored history before the case window.", oneOrMany(len(old), "it", "any of them"))
 		} else {
-			a.Say([]*Event{c.Event}, "The principal had not called anything on %s in the %s before the case window.", themOrIt(len(old)), c.baseSpan())
+			a.Say([]*Event{c.Event}, "The principal had not called anything on %s in the %s before the case window.", oneOrMany(len(old), "it", "any of them"), c.baseDays())
 		}
-		a.Find("first-touch", []*Event{c.Event}, "the principal had not touched %s: %s", theseText(len(old)), c.unseen())
+		a.Find("first-touch", []*Event{c.Event}, "the principal had not touched %s: %s", oneOrMany(len(old), "the instance", fmt.Sprintf("the %d instances", len(old))), c.unseen())
 		return
 	}
 	last := list[len(list)-1]
@@ -478,7 +475,7 @@ func (a *Asking) findTouched(c *Case, h *history, ids []string) {
 	if len(old) == 1 {
 		which = "it"
 	}
-	a.Say([]*Event{last}, "The principal had touched %s in the %s before the case window, last with %s at %s.", which, c.baseSpan(), last.Action, stamp(last.Time))
+	a.Say([]*Event{last}, "The principal had touched %s in the %s before the case window, last with %s at %s.", which, c.baseDays(), last.Action, stamp(last.Time))
 }
 
 // active is the part of the baseline in which the principal did anything.
@@ -500,20 +497,6 @@ func launches(h *history, ids []string) (list []*Event) {
 	return list
 }
 
-func theseText(n int) string {
-	if n == 1 {
-		return "the instance"
-	}
-	return fmt.Sprintf("the %d instances", n)
-}
-
-func themOrIt(n int) string {
-	if n == 1 {
-		return "it"
-	}
-	return "any of them"
-}
-
 // findProbing counts the instances that the principal named shortly before and that
 // Systems Manager does not know.
 func (a *Asking) findProbing(c *Case) {
@@ -529,17 +512,10 @@ func (a *Asking) findProbing(c *Case) {
 	if n == 0 {
 		return
 	}
-	a.Say(failed, "Before, %s tried that Systems Manager does not manage (InvalidInstanceId).", wasWere(n, "instance"))
+	a.Say(failed, "Before, %s tried that Systems Manager does not manage (InvalidInstanceId).", several(n, "instance was", "instances were"))
 	if k := n / 3; k > 0 {
 		a.FindTimes("probing", k, failed, "%d instances that Systems Manager does not manage were tried before", n)
 	}
-}
-
-func wasWere(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun + " was"
-	}
-	return countOf(n, noun) + " were"
 }
 
 // findBootstrap tells whether an automation set up instances that it had just launched,
@@ -562,13 +538,6 @@ func (a *Asking) findBootstrap(c *Case, h *history, t chosen) {
 		return
 	}
 	a.Say(list, "The same principal launched %s %s before; it had launched instances %s in the %s before the case window.",
-		themAll(len(t.explicit)), apartText(e.Time.Sub(list[0].Time)), times(int(habit.Count)), c.baseSpan())
-	a.Find("bootstrap", list, "the targets were launched %s before by the same automation", apartText(e.Time.Sub(list[0].Time)))
-}
-
-func themAll(n int) string {
-	if n == 1 {
-		return "it"
-	}
-	return "them"
+		oneOrMany(len(t.explicit), "it", "them"), lasting(e.Time.Sub(list[0].Time)), times(int(habit.Count)), c.baseDays())
+	a.Find("bootstrap", list, "the targets were launched %s before by the same automation", lasting(e.Time.Sub(list[0].Time)))
 }

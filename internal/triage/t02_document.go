@@ -1,9 +1,9 @@
 package triage
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -114,7 +114,7 @@ const packageDocument = "AWS-ConfigureAWSPackage"
 // that is reserved.
 func awsPackage(sent map[string][]string) bool {
 	name := firstOf(sent["name"])
-	return firstOf(sent["action"]) == "Install" && !strings.Contains(name, ":") && listed(knownDocuments().Reserved, strings.ToLower(name))
+	return firstOf(sent["action"]) == "Install" && !strings.Contains(name, ":") && oneOf(knownDocuments().Reserved, strings.ToLower(name))
 }
 
 // foreignPackage returns a package of Distributor that belongs to an account outside the
@@ -145,7 +145,7 @@ func (a *Asking) findSource(c *Case) {
 		ours, known := a.ourBucket(c, bucket)
 		switch {
 		case bucket == "" || !known:
-			a.Unknown("whose the bucket is that the code comes from ("+shown(or(bucket, "not named"))+")", "List the organisation's buckets under triage.buckets in the configuration.")
+			a.Unknown("whose the bucket is that the code comes from ("+shown(cmp.Or(bucket, "not named"))+")", "List the organisation's buckets under triage.buckets in the configuration.")
 		case !ours:
 			a.Find("public-source", this, "the code comes from the bucket %s, which is not the organisation's", shown(bucket))
 		}
@@ -223,7 +223,7 @@ func (a *Asking) findChanges(c *Case, d *ssmDocument, changes []*Event) {
 	name := shown(d.Short)
 	if len(made) > 0 {
 		last := made[len(made)-1]
-		a.Say([]*Event{last}, "It was %s %s before, %s.", changed(last), apartText(c.Event.Time.Sub(last.Time)), c.byWhom(last))
+		a.Say([]*Event{last}, "It was %s %s before, %s.", changed(last), lasting(c.Event.Time.Sub(last.Time)), c.byWhom(last))
 	} else if d.Class == docCustom {
 		a.Say([]*Event{c.Event}, "No change of it is in the stored events since %s.", stamp(c.Base.From))
 	}
@@ -236,7 +236,7 @@ func (a *Asking) findChanges(c *Case, d *ssmDocument, changes []*Event) {
 	}
 	switch {
 	case len(own) > 0:
-		a.Find("custom-own", own, "%s was %s by the same %s %s before", name, changed(own[len(own)-1]), c.Tie(own[len(own)-1]), apartText(c.Event.Time.Sub(own[len(own)-1].Time)))
+		a.Find("custom-own", own, "%s was %s by the same %s %s before", name, changed(own[len(own)-1]), c.Tie(own[len(own)-1]), lasting(c.Event.Time.Sub(own[len(own)-1].Time)))
 	case len(recent) > 0:
 		a.Find("custom-new", recent, "%s was created or changed within a day before", name)
 	}
@@ -258,27 +258,6 @@ func changed(e *Event) string {
 		return "given another default version"
 	}
 	return "changed"
-}
-
-// apartText writes a span of time as people say it.
-func apartText(d time.Duration) string {
-	n, unit := int(d/time.Second), "second"
-	switch {
-	case d >= 48*time.Hour:
-		n, unit = int(d/(24*time.Hour)), "day"
-	case d >= 2*time.Hour:
-		n, unit = int(d/time.Hour), "hour"
-	case d >= 2*time.Minute:
-		n, unit = int(d/time.Minute), "minute"
-	}
-	return countOf(max(n, 0), unit)
-}
-
-func countOf(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return strconv.Itoa(n) + " " + noun + "s"
 }
 
 const maxUses = 5000
@@ -316,23 +295,11 @@ func (a *Asking) sayUse(c *Case, d *ssmDocument) {
 	case len(uses) == 0 && since != "":
 		a.Say([]*Event{c.Event}, "Nobody is seen to have used it%s before the case window.", since)
 	case len(uses) == 0:
-		a.Say([]*Event{c.Event}, "Nobody used it in the %s before the case window.", c.baseSpan())
+		a.Say([]*Event{c.Event}, "Nobody used it in the %s before the case window.", c.baseDays())
 	default:
 		a.Say([]*Event{uses[len(uses)-1]}, "It was used %s%s by %s before the case window, last %s; %s by this principal.",
-			times(len(uses)), since, countOf(len(unique(who)), "principal"), stamp(uses[len(uses)-1].Time), times(own))
+			times(len(uses)), since, amount(len(unique(who)), "principal"), stamp(uses[len(uses)-1].Time), times(own))
 	}
-}
-
-func times(n int) string {
-	if n == 1 {
-		return "once"
-	}
-	return strconv.Itoa(n) + " times"
-}
-
-// baseSpan is the length of the baseline in words.
-func (c *Case) baseSpan() string {
-	return countOf(int(c.Base.To.Sub(c.Base.From).Round(24*time.Hour)/(24*time.Hour)), "day")
 }
 
 // findVersion tells whether another version than the default was asked for.

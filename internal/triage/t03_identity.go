@@ -3,7 +3,6 @@ package triage
 import (
 	"cmp"
 	"fmt"
-	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -39,7 +38,7 @@ func sayCaller(c *Case, a *Asking, ch *chain) {
 			path = append(path, p)
 		}
 	}
-	text := "The caller is " + or(e.Principal, "somebody unknown")
+	text := "The caller is " + cmp.Or(e.Principal, "somebody unknown")
 	if e.Type != "" {
 		text += " (" + e.Type + ")"
 	}
@@ -47,12 +46,12 @@ func sayCaller(c *Case, a *Asking, ch *chain) {
 		text += " via " + strings.Join(path, " → ")
 	}
 	if name := e.Session(); name != "" && e.Type != "AWSAccount" {
-		text += ", session " + cutRunes(name, maxAttribute)
+		text += ", session " + shown(name)
 	}
 	if !e.Created.IsZero() {
 		text += ", opened " + lasting(e.Time.Sub(e.Created)) + " before"
 		if len(ch.links) > 1 && ch.links[1].Action != "" {
-			text += " by " + cutRunes(ch.links[1].Action, maxAttribute)
+			text += " by " + shown(ch.links[1].Action)
 		}
 	}
 	switch {
@@ -67,7 +66,7 @@ func sayCaller(c *Case, a *Asking, ch *chain) {
 		carried = append(carried, ch.links[i].Attributes...)
 	}
 	if carried = unique(carried); len(carried) > 0 {
-		a.Say(ch.all(), "The chain carries %s.", strings.Join(firstFew(carried, 10), ", "))
+		a.Say(ch.all(), "The chain carries %s.", fewOf(carried, 10))
 	}
 	last := &ch.links[len(ch.links)-1]
 	if last.Broken == "" {
@@ -89,9 +88,9 @@ func findKind(c *Case, a *Asking) {
 	e, this := c.Event, []*Event{c.Event}
 	switch {
 	case e.Type == "Root":
-		a.Find("root", this, "the root user of account %s acted", or(e.Account, e.Owner))
+		a.Find("root", this, "the root user of account %s acted", cmp.Or(e.Account, e.Owner))
 	case e.Type == "AWSService":
-		a.Find("service", this, "the service %s is the caller", or(e.InvokedBy, e.Principal))
+		a.Find("service", this, "the service %s is the caller", cmp.Or(e.InvokedBy, e.Principal))
 	case e.Type == "IAMUser" && strings.HasPrefix(e.Credential, "AKIA"):
 		a.Find("long-term-key", this, "%s used the long-term key %s", shortPrincipal(e.Principal), e.Credential)
 	}
@@ -175,7 +174,7 @@ func findEdges(c *Case, a *Asking, ch *chain) {
 		edge := ch.name(i) + " → " + role
 		before, all := c.edgeBefore(a, ch, i)
 		if n := len(before); n > 0 {
-			a.Say(before[n-1:], "The edge %s was seen %s %s.", edge, amount(n, "time"), c.past())
+			a.Say(before[n-1:], "The edge %s was seen %s %s.", edge, times(n), c.past())
 			continue
 		}
 		if !all {
@@ -298,14 +297,14 @@ func findElsewhere(c *Case, a *Asking) {
 	known = keepAddresses(known, e)
 	switch {
 	case slices.Contains(known, e.Address), c.Baseline.Own.Networks[network(e)] != nil,
-		slices.ContainsFunc(c.Settings.Networks, func(p netip.Prefix) bool { return p.Contains(e.IP) }):
+		c.ownNetwork(e.IP):
 		a.Say([]*Event{e}, "These are credentials of instance %s, used from an address that is known for it.", id)
 	case len(known) == 0:
 		a.Unknown("whether instance "+id+" has the address "+e.Address+": no other address of it is stored",
 			"Ask AWS for the addresses of the instance and of its NAT gateways: debut triage --live.")
 	default:
 		a.Say([]*Event{e}, "These are credentials of instance %s, used from elsewhere.", id)
-		a.Find("instance-elsewhere", append(evidence, e), "credentials of instance %s used from %s; the instance itself calls from %s", id, e.Address, strings.Join(firstFew(known, 3), ", "))
+		a.Find("instance-elsewhere", append(evidence, e), "credentials of instance %s used from %s; the instance itself calls from %s", id, e.Address, fewOf(known, 3))
 	}
 }
 
@@ -364,7 +363,7 @@ func findNew(c *Case, a *Asking, ch *chain) {
 	list := a.Events(all(is("event.provider", "iam.amazonaws.com"),
 		is("event.action", "CreateAccessKey", "UpdateAccessKey", "CreateLoginProfile", "UpdateLoginProfile", "CreateUser", "CreateRole"),
 		c.in(account, splitPrincipal(e.Principal).account), "("+strings.Join(whom, " or ")+")"), Span{e.Time.Add(-w.Duration("key_events_before")), e.Time}, 200)
-	list = keep(list, func(o *Event) bool { return o.Error == "" })
+	list, _ = split(list)
 	var made, born *Event
 	for _, o := range list {
 		switch {

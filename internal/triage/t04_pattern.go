@@ -54,9 +54,9 @@ func findDenied(c *Case, a *Asking) {
 	switch {
 	case n == 0:
 	case e.Error == "" && n >= int(c.Weights.Number("denials")):
-		a.Find("denied-then-done", append(denied, e), "%s was denied %s in the %s before it was allowed", callOf(e), amount(n, "time"), lasting(e.Time.Sub(denied[0].Time)))
+		a.Find("denied-then-done", append(denied, e), "%s was denied %s in the %s before it was allowed", callOf(e), times(n), lasting(e.Time.Sub(denied[0].Time)))
 	default:
-		a.Say(denied, "In the case window %s was denied %s before this.", callOf(e), amount(n, "time"))
+		a.Say(denied, "In the case window %s was denied %s before this.", callOf(e), times(n))
 	}
 }
 
@@ -75,13 +75,13 @@ func findReturn(c *Case, a *Asking) {
 			days[h.Format(time.DateOnly)] = true
 		}
 		a.Say(this, "The principal was active on %s %s and called %s %s on %d of them, last %s ago.", amount(own.Days, "day"), c.past(),
-			callOf(e), amount(int(seen.Count), "time"), len(days), lasting(e.Time.Sub(seen.Last)))
+			callOf(e), times(int(seen.Count)), len(days), lasting(e.Time.Sub(seen.Last)))
 	}
 	if seen != nil {
 		sayNamed(c, a)
 	}
 	if n := len(c.sameAction(c.Before(c.Own()))); n > 0 {
-		a.Say(this, "In the case window it called %s %s before this.", callOf(e), amount(n, "time"))
+		a.Say(this, "In the case window it called %s %s before this.", callOf(e), times(n))
 	}
 	if seen == nil {
 		return
@@ -92,7 +92,7 @@ func findReturn(c *Case, a *Asking) {
 		a.Say(denied[len(denied)-1:], "Of its latest such calls before, %d of %d were denied.", len(denied), len(list))
 	}
 	since := e.Time.Sub(seen.Last)
-	done := keep(list, func(o *Event) bool { return o.Error == "" })
+	done, _ := split(list)
 	if len(done) > 0 && since >= max(c.Weights.Duration("returns_after"), c.Alert.History) {
 		a.Find("returns", done[len(done)-1:], "the principal did this before: it returns after %s", lasting(since))
 	}
@@ -110,7 +110,7 @@ func sayNamed(c *Case, a *Asking) {
 	named := keep(list, func(o *Event) bool { return o.UserID == e.UserID })
 	if len(list) > 0 {
 		a.Say(append(named[max(0, len(named)-1):], e), "Of its latest such calls before, %d of %d came from sessions of the name %s.", len(named), len(list),
-			cutRunes(e.Session(), maxAttribute))
+			shown(e.Session()))
 	}
 }
 
@@ -120,7 +120,7 @@ func findNovel(c *Case, a *Asking) {
 	var fresh, names []string
 	for _, p := range list {
 		if p.new {
-			fresh = append(fresh, fmt.Sprintf("%s %s", p.name, cutRunes(p.value, 80)))
+			fresh = append(fresh, fmt.Sprintf("%s %s", p.name, shown(p.value)))
 			names = append(names, p.name)
 		}
 	}
@@ -234,10 +234,10 @@ func sayLooked(a *Asking, when string, reads []*Event, services, actions int) {
 	}
 	var parts []string
 	order := mostFirst(count)
-	for _, s := range firstFew(order, min(services, len(order))) {
+	for _, s := range atMost(order, services) {
 		names := mostFirst(each[s])
 		var list []string
-		for _, n := range names[:min(actions, len(names))] {
+		for _, n := range atMost(names, actions) {
 			list = append(list, fmt.Sprintf("%s %d", n, each[s][n]))
 		}
 		if n := len(names) - actions; n > 0 {
@@ -303,5 +303,6 @@ func errorBurst(list []*Event, within time.Duration, least int, share float64) (
 			run, most = list[from:i+1], errors
 		}
 	}
-	return run, keep(run, func(e *Event) bool { return e.Error != "" })
+	_, failed = split(run)
+	return run, failed
 }

@@ -67,7 +67,7 @@ func runContent(c *Case, a *Asking) {
 }
 
 func lengthOf(text string) string {
-	return countOf(strings.Count(strings.TrimRight(text, "\n"), "\n")+1, "line")
+	return amount(strings.Count(strings.TrimRight(text, "\n"), "\n")+1, "line")
 }
 
 // commandText is what parameters run: the commands first, then the others by name.
@@ -188,7 +188,7 @@ func (a *Asking) findFamilies(c *Case, scripts []script) {
 		if len(list) == 0 {
 			continue
 		}
-		a.Say(this, "%s: %s.", familyName(f), strings.Join(firstFew(list, 3), "; "))
+		a.Say(this, "%s: %s.", familyName(f), strings.Join(atMost(list, 3), "; "))
 		a.Find(string(f), this, "%s: %s", strings.ToLower(familyName(f)), list[0])
 	}
 	if len(found) == 0 && !open {
@@ -260,8 +260,6 @@ func (a *Asking) sayOutput(c *Case) {
 	}
 }
 
-func atMost[T any](list []T, n int) []T { return list[:min(len(list), n)] }
-
 // findOutput looks at where the output goes.
 func (a *Asking) findOutput(c *Case) {
 	this := []*Event{c.Event}
@@ -294,8 +292,7 @@ func (a *Asking) findOutputOff(c *Case) {
 		return
 	}
 	const habit = 3
-	own := a.same(Span{c.Base.From, c.Base.To}, 1000)
-	own = keep(own, func(e *Event) bool { return e.Error == "" })
+	own, _ := split(a.same(c.Base, 1000))
 	if len(own) < habit || !slices.ContainsFunc(own, logsOutput) || slices.ContainsFunc(own, func(e *Event) bool { return !logsOutput(e) }) {
 		return
 	}

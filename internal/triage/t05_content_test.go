@@ -52,13 +52,13 @@ func TestDocumentLists(t *testing.T) {
 				t.Errorf("%s is listed twice", name)
 			}
 			seen[name] = true
-			if !listed(l.Reserved, strings.ToLower(name)) {
+			if !oneOf(l.Reserved, strings.ToLower(name)) {
 				t.Errorf("%s is not a reserved name: anybody may take it", name)
 			}
 		}
 	}
 	for _, name := range append(l.Code, l.Fetch...) {
-		if listed(l.Fixed, name) {
+		if oneOf(l.Fixed, name) {
 			t.Errorf("%s is said to have one fixed purpose", name)
 		}
 	}

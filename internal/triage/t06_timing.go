@@ -22,7 +22,7 @@ func runTiming(c *Case, a *Asking) {
 	findHours(c, a, who, why)
 	for _, f := range c.Settings.Freezes {
 		if !c.Event.Time.Before(f.From) && c.Event.Time.Before(f.To) {
-			a.Find("freeze", []*Event{c.Event}, "in the freeze %s (%s to %s)", cutRunes(f.Name, 80), stamp(f.From), stamp(f.To))
+			a.Find("freeze", []*Event{c.Event}, "in the freeze %s (%s to %s)", shown(f.Name), stamp(f.From), stamp(f.To))
 		}
 	}
 	findFirst(c, a)
@@ -166,11 +166,11 @@ func findCadence(c *Case, a *Asking) bool {
 	mean, variation := spacing(base)
 	gap := now.Sub(before[len(before)-1].start)
 	if variation <= limit && (gap-mean).Abs() <= time.Duration(limit*float64(mean)) {
-		a.Find("cadence", evidence, "it comes about every %s, as %s before", lasting(mean), amount(len(base), "time"))
+		a.Find("cadence", evidence, "it comes about every %s, as %s before", lasting(mean), times(len(base)))
 		return true
 	}
 	if daily(base, now, within, least) {
-		a.Find("cadence", evidence, "it comes at %s of the day, as %s before", now.In(c.zone()).Format("15:04 MST"), amount(len(base), "time"))
+		a.Find("cadence", evidence, "it comes at %s of the day, as %s before", now.In(c.zone()).Format("15:04 MST"), times(len(base)))
 		return true
 	}
 	return false

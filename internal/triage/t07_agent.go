@@ -1,6 +1,7 @@
 package triage
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -36,7 +37,7 @@ func runUserAgent(c *Case, a *Asking) {
 			a.Find("service", this, "the agent and the address are those of the service %s", e.Address)
 			break
 		}
-		a.Say(this, "The agent names the service %s, but the call came from %s: anybody can write that.", k.Tool, or(e.Address, "an address that is not logged"))
+		a.Say(this, "The agent names the service %s, but the call came from %s: anybody can write that.", k.Tool, cmp.Or(e.Address, "an address that is not logged"))
 	default:
 		u := c.usedClients()
 		a.Say(this, "%s; %s.", agentText(&k), usedBefore(c, a, &k, u))
@@ -63,15 +64,15 @@ func agentText(k *enrich.AgentKind) string {
 		enrich.ClientCI: "A client in an automated environment", enrich.ClientShell: "A client in a shell of AWS", enrich.ClientHostile: "An offensive tool",
 		enrich.ClientAudit: "A test or audit tool", enrich.ClientTransfer: "A program for mass transfer", enrich.ClientBare: "A library's default agent",
 	}[k.Class]
-	text := or(name, "A program that is not known here") + ", " + strings.TrimSpace(cutRunes(k.Tool, 40)+" "+k.Version)
+	text := cmp.Or(name, "A program that is not known here") + ", " + strings.TrimSpace(shown(k.Tool)+" "+k.Version)
 	if k.OS != "" {
 		text += " on " + k.OS
 	}
 	if k.ExecEnv != "" {
-		text += ", in " + cutRunes(k.ExecEnv, 40)
+		text += ", in " + shown(k.ExecEnv)
 	}
 	if k.Command != "" {
-		text += ", for " + cutRunes(k.Command, 60)
+		text += ", for " + shown(k.Command)
 	}
 	return text
 }
@@ -126,12 +127,12 @@ func usedBefore(c *Case, a *Asking, k *enrich.AgentKind, used map[string]int64) 
 		return "with this principal it was " + c.unseen()
 	case enrich.ClientOther:
 		if s := c.Baseline.Own.Agents[agentName(c.Event)]; s != nil {
-			return fmt.Sprintf("the principal used it %s %s", amount(int(s.Count), "time"), c.past())
+			return fmt.Sprintf("the principal used it %s %s", times(int(s.Count)), c.past())
 		}
 		return "with this principal it was " + c.unseen()
 	}
 	if n := used[class]; n > 0 {
-		return fmt.Sprintf("the principal used this kind of client (%s) %s %s", class, amount(int(n), "time"), c.past())
+		return fmt.Sprintf("the principal used this kind of client (%s) %s %s", class, times(int(n)), c.past())
 	}
 	return "with this principal, this kind of client (" + class + ") was " + c.unseen()
 }
@@ -145,26 +146,26 @@ func findClient(c *Case, a *Asking, k *enrich.AgentKind, used map[string]int64) 
 	case class == enrich.ClientCLI:
 		a.Find("cli-new", this, "the AWS command line, %s with this principal", c.unseen())
 	case class == enrich.ClientSDK:
-		a.Find("sdk-new", this, "an AWS SDK (%s), %s with this principal", cutRunes(k.Tool, 40), c.unseen())
+		a.Find("sdk-new", this, "an AWS SDK (%s), %s with this principal", shown(k.Tool), c.unseen())
 	}
 	usual := int(c.Weights.Number("agent_days"))
 	switch k.Class {
 	case enrich.ClientIaC:
 		if days := daysShown(c, a, k.Tool); known && days >= usual {
-			a.Find("iac", this, "%s, as this principal showed on %s before", cutRunes(k.Tool, 40), amount(days, "day"))
+			a.Find("iac", this, "%s, as this principal showed on %s before", shown(k.Tool), amount(days, "day"))
 		}
 	case enrich.ClientCI:
 		if days := daysShown(c, a, k.ExecEnv); known && days >= usual {
-			a.Find("ci", this, "in %s, as this principal was on %s before", cutRunes(k.ExecEnv, 40), amount(days, "day"))
+			a.Find("ci", this, "in %s, as this principal was on %s before", shown(k.ExecEnv), amount(days, "day"))
 		}
 	case enrich.ClientShell:
 		if known && !a.seen("*CloudShell* or *cloudshell* or *Cloud9* or *cloud9*") {
-			a.Find("cloudshell-new", this, "from %s, %s with this principal", cutRunes(k.ExecEnv, 40), c.unseen())
+			a.Find("cloudshell-new", this, "from %s, %s with this principal", shown(k.ExecEnv), c.unseen())
 		}
 	case enrich.ClientTransfer:
-		a.Find("mass-transfer", this, "%s is made for moving many files", cutRunes(k.Tool, 40))
+		a.Find("mass-transfer", this, "%s is made for moving many files", shown(k.Tool))
 	case enrich.ClientBare:
-		a.Find("bare", this, "%s is the default agent of a library that does not know AWS", cutRunes(k.Tool, 40))
+		a.Find("bare", this, "%s is the default agent of a library that does not know AWS", shown(k.Tool))
 	}
 }
 
@@ -237,7 +238,7 @@ func findMark(c *Case, a *Asking, k *enrich.AgentKind) {
 	}
 	where := "the agent"
 	if at != c.Event {
-		where = fmt.Sprintf("the agent of %s:%s at %s, %s,", at.Service(), at.Action, stamp(at.Time), c.Tied(at))
+		where = fmt.Sprintf("the agent of %s at %s, %s,", callOf(at), stamp(at.Time), c.Tied(at))
 	}
 	both := []*Event{at}
 	if audit {

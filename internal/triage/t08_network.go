@@ -1,6 +1,7 @@
 package triage
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -36,7 +37,7 @@ func runSourceNetwork(c *Case, a *Asking) {
 		a.Unknown("where the call came from: no address is logged", "")
 		return
 	case class == enrich.AddressInvalid && e.Endpoint == "":
-		a.Say(this, "What is logged as the source is no address: %q.", cutRunes(e.Address, 60))
+		a.Say(this, "What is logged as the source is no address: %q.", shown(e.Address))
 		a.Unknown("where the call came from: the logged source is no address", "")
 		a.Unanswered()
 		return
@@ -59,13 +60,13 @@ func fromService(c *Case, a *Asking) {
 	this := []*Event{e}
 	by := ""
 	if e.InvokedBy != "" && e.InvokedBy != e.Address {
-		by = ", invoked by " + cutRunes(e.InvokedBy, 80)
+		by = ", invoked by " + shown(e.InvokedBy)
 	}
 	a.Find("service", this, "the AWS service %s made the call", e.Address)
 	for _, o := range slices.Backward(c.Before(c.Own())) {
 		if o.Provider == e.Address && o.IP.IsValid() && !o.Reads() && o.Error == "" {
-			a.Say([]*Event{e, o}, "The AWS service %s made the call%s. The principal's last call to that service was %s:%s from %s, %s before: what is said here is about the service, that call is the one to judge.",
-				e.Address, by, o.Service(), o.Action, o.Address, lasting(e.Time.Sub(o.Time)))
+			a.Say([]*Event{e, o}, "The AWS service %s made the call%s. The principal's last call to that service was %s from %s, %s before: what is said here is about the service, that call is the one to judge.",
+				e.Address, by, callOf(o), o.Address, lasting(e.Time.Sub(o.Time)))
 			return
 		}
 	}
@@ -78,16 +79,16 @@ func throughEndpoint(c *Case, a *Asking) {
 	e := c.Event
 	this := []*Event{e}
 	owner := e.Value("aws.cloudtrail.vpc_endpoint_account_id")
-	text := "The call came from " + or(cutRunes(e.Address, 60), "an address that is not logged") + " through the VPC endpoint " + cutRunes(e.Endpoint, 60)
+	text := "The call came from " + cmp.Or(shown(e.Address), "an address that is not logged") + " through the VPC endpoint " + shown(e.Endpoint)
 	if owner != "" {
-		text += " of account " + cutRunes(owner, 20)
+		text += " of account " + shown(owner)
 	}
 	say := func(how string, events ...*Event) {
 		a.Say(append(this, events...), "%s; %s; %s.", text, how, c.networkHistory())
 	}
 	if owner != "" && !c.Ours(owner) {
 		say("that account is none of ours")
-		a.Find("endpoint-unknown", this, "through the VPC endpoint %s of account %s, which is none of ours", cutRunes(e.Endpoint, 60), cutRunes(owner, 20))
+		a.Find("endpoint-unknown", this, "through the VPC endpoint %s of account %s, which is none of ours", shown(e.Endpoint), shown(owner))
 		return
 	}
 	made := c.endpointBefore(a, owner)
@@ -103,10 +104,10 @@ func throughEndpoint(c *Case, a *Asking) {
 		a.Find("endpoint-known", append(this, made), "through %s, an endpoint that was made or used by others here before", e.Endpoint)
 	case len(c.Settings.Endpoints) > 0 || c.Baseline.Complete && !c.Cold:
 		say("it is not known here")
-		a.Find("endpoint-unknown", this, "through the VPC endpoint %s, which is not known here", cutRunes(e.Endpoint, 60))
+		a.Find("endpoint-unknown", this, "through the VPC endpoint %s, which is not known here", shown(e.Endpoint))
 	default:
 		say("whose it is, is not known")
-		a.Unknown("whose the VPC endpoint "+cutRunes(e.Endpoint, 60)+" is", "List the organisation's endpoints in the configuration.")
+		a.Unknown("whose the VPC endpoint "+shown(e.Endpoint)+" is", "List the organisation's endpoints in the configuration.")
 	}
 }
 
@@ -136,9 +137,9 @@ func fromAddress(c *Case, a *Asking) {
 	here := c.place(e.IP)
 	what := ""
 	if here.ASN != 0 || here.ASOrg != "" {
-		what = fmt.Sprintf("AS%d %s", here.ASN, cutRunes(here.ASOrg, 60))
+		what = fmt.Sprintf("AS%d %s", here.ASN, shown(here.ASOrg))
 	}
-	if where := strings.Join(unique([]string{here.City, or(here.Country, here.CountryISO)}), ", "); where != "" {
+	if where := strings.Join(unique([]string{here.City, cmp.Or(here.Country, here.CountryISO)}), ", "); where != "" {
 		what = strings.Join(unique([]string{what, where}), ", ")
 	}
 	switch {
@@ -208,10 +209,10 @@ func findPlace(c *Case, a *Asking) {
 		countries, country = countries || own && there.CountryISO != "", country || own && there.CountryISO == here.CountryISO
 	}
 	if here.ASN != 0 && operators && !operator {
-		a.Find("asn-new", this, "the network operator AS%d %s, %s by anybody here", here.ASN, cutRunes(here.ASOrg, 60), c.unseen())
+		a.Find("asn-new", this, "the network operator AS%d %s, %s by anybody here", here.ASN, shown(here.ASOrg), c.unseen())
 	}
 	if here.CountryISO != "" && countries && !country && c.Event.Principal != "" {
-		a.Find("country-new", this, "the country %s, %s with this principal", or(here.Country, here.CountryISO), c.unseen())
+		a.Find("country-new", this, "the country %s, %s with this principal", cmp.Or(here.Country, here.CountryISO), c.unseen())
 	}
 }
 
@@ -219,23 +220,19 @@ func findPlace(c *Case, a *Asking) {
 func (c *Case) networkHistory() string {
 	n := network(c.Event)
 	own, org := c.Baseline.Own.Networks[n], c.Baseline.Org.Networks[n]
-	n = cutRunes(n, 60)
+	n = shown(n)
 	if org == nil {
-		return "its network (" + or(n, "none") + ") was " + c.unseen()
+		return "its network (" + cmp.Or(n, "none") + ") was " + c.unseen()
 	}
 	if own == nil {
 		return fmt.Sprintf("with this principal, its network (%s) was %s; %s used it, since %s", n, c.unseen(),
 			several(c.Baseline.Org.Principals(), "other principal", "other principals"), stamp(org.First))
 	}
-	text := fmt.Sprintf("the principal used its network (%s) %s, first at %s and last at %s", n, amount(int(own.Count), "time"), stamp(own.First), stamp(own.Last))
+	text := fmt.Sprintf("the principal used its network (%s) %s, first at %s and last at %s", n, times(int(own.Count)), stamp(own.First), stamp(own.Last))
 	if others := c.Baseline.Org.Principals() - 1; others > 0 {
 		text += "; " + several(others, "other principal", "other principals") + " used it"
 	}
 	return text
-}
-
-func inside(list []netip.Prefix, a netip.Addr) bool {
-	return a.IsValid() && slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // findTravel compares the place of the call with those of the other calls with the same
@@ -270,5 +267,5 @@ func findTravel(c *Case, a *Asking) {
 		when = "after"
 	}
 	a.Find("travel", []*Event{far, e}, "the same credential was used from %s (%s), %.0f km away, %s %s", far.Address,
-		or(strings.Join(unique([]string{there.City, or(there.Country, there.CountryISO)}), ", "), "place not named"), most, lasting(e.Time.Sub(far.Time).Abs()), when)
+		cmp.Or(strings.Join(unique([]string{there.City, cmp.Or(there.Country, there.CountryISO)}), ", "), "place not named"), most, lasting(e.Time.Sub(far.Time).Abs()), when)
 }

@@ -48,7 +48,7 @@ func runRecurrence(c *Case, a *Asking) {
 
 // sayOften says how often the principal did this before and in the case window.
 func (a *Asking) sayOften(c *Case, base, near []*Event) {
-	what, last := c.Event.Service()+":"+c.Event.Action, c.Event
+	what, last := callOf(c.Event), c.Event
 	days := map[string]bool{}
 	for _, x := range base {
 		days[x.Time.Format(time.DateOnly)] = true
@@ -57,11 +57,11 @@ func (a *Asking) sayOften(c *Case, base, near []*Event) {
 	switch {
 	case len(base) > 0:
 		a.Say([]*Event{last}, "The principal called %s %s in the %s before the case window, on %s, last at %s.",
-			what, times(len(base)), c.baseSpan(), countOf(len(days), "day"), stamp(last.Time))
+			what, times(len(base)), c.baseDays(), amount(len(days), "day"), stamp(last.Time))
 	case c.Cold:
 		a.Say([]*Event{last}, "No earlier call of %s by the principal is in the stored history before the case window.", what)
 	default:
-		a.Say([]*Event{last}, "The principal had not called %s in the %s before the case window.", what, c.baseSpan())
+		a.Say([]*Event{last}, "The principal had not called %s in the %s before the case window.", what, c.baseDays())
 	}
 	if len(near) > 1 {
 		a.Say(near, "In the case window there are %d such calls, this one among them.", len(near))
@@ -90,7 +90,7 @@ func (a *Asking) saySame(c *Case, same []*Event) {
 		in = fmt.Sprintf(" in %d accounts", n)
 	}
 	before := same[len(same)-2]
-	a.Say([]*Event{before}, "Before this one came %s %s%s, the last %s before.", countOf(len(same)-1, "call"), what, in, apartText(c.Event.Time.Sub(before.Time)))
+	a.Say([]*Event{before}, "Before this one came %s %s%s, the last %s before.", amount(len(same)-1, "call"), what, in, lasting(c.Event.Time.Sub(before.Time)))
 }
 
 // sameKey names what makes two calls the same; empty if the record does not say what the
@@ -142,15 +142,15 @@ func (a *Asking) findPeriodic(c *Case, same []*Event) bool {
 	if variation > c.Weights.Number("cadence_variation") || off > min(c.Weights.Number("cadence_variation")*mean, latestOff.Seconds()) {
 		return false
 	}
-	every := apartText(time.Duration(mean * float64(time.Second)).Round(time.Minute))
-	a.Say(same, "They have come about every %s for %s, and this one comes when it is due.", every, apartText(span))
-	a.Find("periodic", same, "the same about every %s for %s, to the same targets", every, apartText(span))
+	every := lasting(time.Duration(mean * float64(time.Second)).Round(time.Minute))
+	a.Say(same, "They have come about every %s for %s, and this one comes when it is due.", every, lasting(span))
+	a.Find("periodic", same, "the same about every %s for %s, to the same targets", every, lasting(span))
 	return true
 }
 
 // findBurst tells whether a principal without earlier commands sends many to many.
 func (a *Asking) findBurst(c *Case, near []*Event) {
-	if c.Baseline.Own.Actions[c.Event.Provider+"/"+c.Event.Action] != nil {
+	if c.Baseline.Own.Actions[whatDone(c.Event)] != nil {
 		return
 	}
 	w := c.Weights
@@ -160,9 +160,9 @@ func (a *Asking) findBurst(c *Case, near []*Event) {
 	if len(best) < int(w.Number("burst_commands")) || n < int(w.Number("burst_instances")) {
 		return
 	}
-	a.Say(best, "Within %s it sent %s to %s.", apartText(best[len(best)-1].Time.Sub(best[0].Time)), countOf(len(best), "command"), countOf(n, "instance"))
-	a.Find("burst", best, "%s to %s within %s, by a principal with none before", countOf(len(best), "command"), countOf(n, "instance"),
-		apartText(best[len(best)-1].Time.Sub(best[0].Time)))
+	a.Say(best, "Within %s it sent %s to %s.", lasting(best[len(best)-1].Time.Sub(best[0].Time)), amount(len(best), "command"), amount(n, "instance"))
+	a.Find("burst", best, "%s to %s within %s, by a principal with none before", amount(len(best), "command"), amount(n, "instance"),
+		lasting(best[len(best)-1].Time.Sub(best[0].Time)))
 }
 
 // densestAround returns the most events of a list, which is in order of time, that lie
@@ -214,8 +214,8 @@ func (a *Asking) findBeacon(c *Case, near []*Event) {
 		if hash == "" {
 			same = "the same document"
 		}
-		a.Say(best, "%s got %s %s within %s.", shown(host), same, times(len(best)), apartText(best[len(best)-1].Time.Sub(best[0].Time)))
-		a.Find("beacon", best, "%s got %s %s within %s", shown(host), same, times(len(best)), apartText(best[len(best)-1].Time.Sub(best[0].Time)))
+		a.Say(best, "%s got %s %s within %s.", shown(host), same, times(len(best)), lasting(best[len(best)-1].Time.Sub(best[0].Time)))
+		a.Find("beacon", best, "%s got %s %s within %s", shown(host), same, times(len(best)), lasting(best[len(best)-1].Time.Sub(best[0].Time)))
 		return
 	}
 }
@@ -236,13 +236,13 @@ func (a *Asking) findShared(c *Case) {
 	who := []string{}
 	for _, x := range list {
 		if x.Principal != c.Event.Principal && c.textHash(x) == hash {
-			others, who = append(others, x), append(who, shown(shortPrincipal(x.Principal)))
+			others, who = append(others, x), append(who, shortPrincipal(x.Principal))
 		}
 	}
 	if len(others) == 0 {
 		a.Say([]*Event{c.Event}, "Nobody else is seen to have sent the same text with this document%s.", since)
 		return
 	}
-	a.Say(others, "The same text was also sent by %s.", strings.Join(firstFew(unique(who), 5), ", "))
+	a.Say(others, "The same text was also sent by %s.", fewOf(unique(who), 5))
 	a.Find("shared-command", append(others, c.Event), "the same text was sent by %d principals", len(unique(who))+1)
 }

@@ -171,14 +171,14 @@ func (a *Asking) polls(all []*Event) (n int) {
 	theirs := keep(without(polls, mine), func(e *Event) bool { return e.Error == "" && len(e.Request("commandId")) > 0 && e.Type != "AWSService" })
 	if len(mine) > 0 {
 		n++
-		bad := keep(mine, func(e *Event) bool { return e.Error != "" })
-		text := "The output of the command was asked for " + timesOf(len(mine)) + "."
+		read, bad := split(mine)
+		text := "The output of the command was asked for " + times(len(mine)) + "."
 		if len(bad) > 0 {
 			text += fmt.Sprintf(" %d of these failed (%s).", len(bad), fewOf(errorsOf(bad), 3))
 		}
 		a.Say(mine, "%s. %s", c.deed(mine), text)
-		if len(bad) < len(mine) {
-			a.Find("polled", mine, "the output was read %s %s, first %s", timesOf(len(mine)-len(bad)), c.by(mine), c.apart(mine[0]))
+		if len(read) > 0 {
+			a.Find("polled", mine, "the output was read %s %s, first %s", times(len(read)), c.by(mine), c.apart(mine[0]))
 		}
 	}
 	if len(theirs) > 0 {
@@ -217,10 +217,10 @@ func (a *Asking) decrypted(near []*Event) bool {
 	fresh, freshPaths := count(names), count(paths)
 	var what []string
 	if len(names) > 0 {
-		what = append(what, many(len(names), "parameter"))
+		what = append(what, amount(len(names), "parameter"))
 	}
 	if len(paths) > 0 {
-		what = append(what, "all below "+many(len(paths), "path"))
+		what = append(what, "all below "+amount(len(paths), "path"))
 	}
 	text := "decrypted: " + enumerate(what) + fmt.Sprintf(", %d of these names not in the history that is stored", fresh+freshPaths)
 	a.Say(list, "%s. %s.", c.deed(list), capital(text))
@@ -231,13 +231,3 @@ func (a *Asking) decrypted(near []*Event) bool {
 }
 
 var parameterActions = []string{"GetParameter", "GetParameters", "GetParametersByPath"} //nolint:gochecknoglobals // a constant table
-
-func parametersOf(events []*Event, paths ...string) (list []string) {
-	for _, e := range events {
-		for _, p := range paths {
-			list = append(list, e.Request(p)...)
-		}
-	}
-	slices.Sort(list)
-	return slices.Compact(list)
-}

@@ -1,7 +1,6 @@
 package triage
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -151,8 +150,8 @@ func callersKey(_ *Case, e *Event) bool {
 func (a *Asking) objectsRead(near []*Event) (n int) {
 	c := a.c
 	read := keep(c.byPrincipal(near), func(e *Event) bool { return slices.Contains(readObjects, e.Action) })
-	done := keep(read, func(e *Event) bool { return e.Error == "" })
-	if failed := without(read, done); len(failed) > 0 {
+	done, failed := split(read)
+	if len(failed) > 0 {
 		n++
 		a.failed(failed)
 	}
@@ -162,31 +161,24 @@ func (a *Asking) objectsRead(near []*Event) (n int) {
 	buckets := parametersOf(done, "bucketName")
 	old := a.before(c.Event.Principal, all(is("event.provider", "s3.amazonaws.com"), is("event.action", readObjects...)), []string{"bucketName"}, buckets)
 	fresh := keep(done, func(e *Event) bool { return !old[firstOf(e.Request("bucketName"))] })
-	size := 0.0
+	bytes := 0.0
 	for _, e := range fresh {
-		size += bytesOut(e)
+		bytes += bytesOut(e)
 	}
-	what := many(len(fresh), "read")
-	if size > 0 {
-		what += " of " + bytesText(size) + " together"
+	what := amount(len(fresh), "read")
+	if bytes > 0 {
+		what += " of " + size(bytes) + " together"
 	}
 	if len(fresh) == 0 {
-		a.Say(done, "%s. The principal had read from %s before.", c.deed(done), orMany(len(buckets), "this bucket", "all these buckets"))
+		a.Say(done, "%s. The principal had read from %s before.", c.deed(done), oneOrMany(len(buckets), "this bucket", "all these buckets"))
 	} else {
 		a.Say(done, "%s. From %s that this principal had not read in the history that is stored: %s.",
-			c.deed(done), many(distinct(fresh, func(e *Event) []string { return e.Request("bucketName") }), "bucket"), what)
+			c.deed(done), amount(len(parametersOf(fresh, "bucketName")), "bucket"), what)
 	}
-	if float64(len(fresh)) >= c.Weights.Number("s3_objects") || size >= c.Weights.Number("s3_bytes") {
+	if float64(len(fresh)) >= c.Weights.Number("s3_objects") || bytes >= c.Weights.Number("s3_bytes") {
 		a.Find("read", fresh, "%s, from buckets not read before: %s", what, c.fact(fresh))
 	}
 	return n + 1
-}
-
-func orMany(n int, one, several string) string {
-	if n == 1 {
-		return one
-	}
-	return several
 }
 
 func bytesOut(e *Event) float64 {
@@ -195,19 +187,6 @@ func bytesOut(e *Event) float64 {
 		return 0
 	}
 	return n
-}
-
-// bytesText writes a size in decimal units.
-func bytesText(n float64) string {
-	for _, u := range []struct {
-		name string
-		size float64
-	}{{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}} {
-		if n >= u.size {
-			return fmt.Sprintf("%.1f %s", n/u.size, u.name)
-		}
-	}
-	return fmt.Sprintf("%.0f bytes", n)
 }
 
 // objectsDeleted finds a burst of deletions: so many in an hour.
@@ -219,7 +198,7 @@ func (a *Asking) objectsDeleted(near []*Event) (n int) {
 	}
 	span, enough := c.Weights.Duration("burst_in"), int(c.Weights.Number("s3_deletes"))
 	burst := densest(list, func(a, b *Event) bool { return b.Time.Sub(a.Time) < span })
-	a.Say(list, "%s. Objects were deleted, by %s within %s at most.", c.deed(list), many(len(burst), "call"), spell(span))
+	a.Say(list, "%s. Objects were deleted, by %s within %s at most.", c.deed(list), amount(len(burst), "call"), lasting(span))
 	if len(burst) >= enough {
 		a.Find("destruction", burst, "objects were deleted: %s", c.fact(burst))
 	}
@@ -244,11 +223,11 @@ func densest(list []*Event, within func(first, last *Event) bool) (best []*Event
 func (a *Asking) bucketSweep(near []*Event) (n int) {
 	c := a.c
 	looks := keep(near, func(e *Event) bool { return e.Action == "ListBuckets" || strings.HasPrefix(e.Action, "GetBucket") })
-	buckets := distinct(keep(looks, func(e *Event) bool { return e.Action != "ListBuckets" }), func(e *Event) []string { return e.Request("bucketName") })
+	buckets := len(parametersOf(looks, "bucketName"))
 	if float64(buckets) < c.Weights.Number("s3_sweep") {
 		return 0
 	}
-	a.Say(looks, "%s. How %s are set up was looked at.", c.deed(looks), many(buckets, "bucket"))
-	a.Find("sweep", looks, "%s looked over: %s", many(buckets, "bucket"), c.fact(looks))
+	a.Say(looks, "%s. How %s are set up was looked at.", c.deed(looks), amount(buckets, "bucket"))
+	a.Find("sweep", looks, "%s looked over: %s", amount(buckets, "bucket"), c.fact(looks))
 	return 1
 }

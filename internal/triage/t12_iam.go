@@ -48,7 +48,7 @@ func (a *Asking) rights(key string, events []*Event) {
 		return
 	}
 	slices.SortStableFunc(events, compareEvents)
-	kinds := distinct(events, func(e *Event) []string { return []string{e.Provider + "/" + e.Action} })
+	kinds := len(onePerAction(events))
 	a.FindTimes(key, kinds, events, "%s", a.c.fact(events))
 }
 
@@ -132,7 +132,7 @@ func (a *Asking) roles(near []*Event) (n int) {
 		n++
 		const action = "sts.amazonaws.com/GetCallerIdentity"
 		if seen := c.Baseline.Own.Actions[action]; seen != nil {
-			a.Say(who, "%s; in the weeks before %s too.", c.deed(who), timesOf(int(seen.Count)))
+			a.Say(who, "%s; in the weeks before %s too.", c.deed(who), times(int(seen.Count)))
 		} else {
 			a.Say(who, "%s. Who asks who it is does not know its credentials yet; this principal had not asked in the history that is stored.", c.deed(who))
 			a.Find("who-am-i", who, "asked who it is, not seen before: %s", c.fact(who))
@@ -143,14 +143,14 @@ func (a *Asking) roles(near []*Event) (n int) {
 	})
 	if len(taken) > 0 {
 		n++
-		roles := distinct(taken, func(e *Event) []string { return e.Request("roleArn") })
+		roles := len(parametersOf(taken, "roleArn"))
 		outcome := ""
-		if bad := keep(taken, func(e *Event) bool { return e.Error != "" }); len(bad) > 0 {
+		if _, bad := split(taken); len(bad) > 0 {
 			outcome = fmt.Sprintf("; %d of %d calls failed (%s)", len(bad), len(taken), fewOf(errorsOf(bad), 3))
 		}
-		a.Say(taken, "%s: %s%s.", c.deed(taken), many(roles, "different role"), outcome)
+		a.Say(taken, "%s: %s%s.", c.deed(taken), amount(roles, "different role"), outcome)
 		if float64(roles) >= c.Weights.Number("assume_fanout") {
-			a.Find("fan-out", taken, "%s were assumed or tried: %s", many(roles, "role"), c.fact(taken))
+			a.Find("fan-out", taken, "%s were assumed or tried: %s", amount(roles, "role"), c.fact(taken))
 		}
 	}
 	return n
@@ -161,7 +161,7 @@ func (a *Asking) roles(near []*Event) (n int) {
 func (a *Asking) secrets(near []*Event) (n int) {
 	c := a.c
 	read := keep(c.byPrincipal(near), func(e *Event) bool { return e.Is("secretsmanager", "GetSecretValue", "BatchGetSecretValue") })
-	done := keep(read, func(e *Event) bool { return e.Error == "" })
+	done, failed := split(read)
 	if len(done) > 0 {
 		n++
 		names := parametersOf(done, "secretId", "secretIdList")
@@ -188,7 +188,7 @@ func (a *Asking) secrets(near []*Event) (n int) {
 			a.Find("secrets", batches, "secrets were read by a filter, as this principal had not done in the history that is stored: %s", c.fact(batches))
 		}
 	}
-	if failed := without(read, done); len(failed) > 0 {
+	if len(failed) > 0 {
 		n++
 		a.failed(failed)
 	}

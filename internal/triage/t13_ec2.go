@@ -201,9 +201,9 @@ func (a *Asking) launches(near []*Event) (n int) {
 		why    string
 	}{
 		{fresh, true, "The account did nothing in this region in the weeks before"},
-		{large, enough, many(count, "large or GPU instance") + " asked for: such are dear, and good for mining"},
+		{large, enough, amount(count, "large or GPU instance") + " asked for: such are dear, and good for mining"},
 	} {
-		done := keep(list.events, func(e *Event) bool { return e.Error == "" })
+		done, bad := split(list.events)
 		if len(done) > 0 {
 			n++
 			a.Say(done, "%s, %s. %s.", c.deed(done), kindsOf(done), list.why)
@@ -211,13 +211,12 @@ func (a *Asking) launches(near []*Event) (n int) {
 				a.Find("instances", done, "%s, %s", c.fact(done), kindsOf(done))
 			}
 		}
-		if bad := without(list.events, done); len(bad) > 0 {
+		if len(bad) > 0 {
 			n++
 			a.Say(bad, "%s, %s, without success (%s). %s.", c.deed(bad), kindsOf(bad), fewOf(errorsOf(bad), 3), list.why)
 		}
 	}
-	rest := without(without(keep(all, func(e *Event) bool { return e.Error == "" }), fresh), large)
-	if len(rest) > 0 {
+	if rest, _ := split(without(without(all, fresh), large)); len(rest) > 0 {
 		n++
 		why := "The types are ordinary and the region was in use."
 		if c.Cold {
@@ -232,7 +231,7 @@ func (a *Asking) launches(near []*Event) (n int) {
 func kindsOf(events []*Event) string {
 	types, regions := make([]string, len(events)), make([]string, len(events))
 	for i, e := range events {
-		types[i], regions[i] = clip(firstOf(e.Request("instanceType"))), e.Region
+		types[i], regions[i] = firstOf(e.Request("instanceType")), e.Region
 	}
 	text := "in " + fewOf(unique(regions), 3)
 	if types = unique(types); len(types) > 0 {

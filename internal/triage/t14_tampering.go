@@ -149,7 +149,7 @@ func tamperDeeds(logs logStore) []deed {
 
 // usual reports whether the alert's principal did an action in the baseline too.
 func (c *Case) usual(e *Event) bool {
-	return e.Principal == c.Event.Principal && c.Baseline.Own.Actions[e.Provider+"/"+e.Action] != nil
+	return e.Principal == c.Event.Principal && c.Baseline.Own.Actions[whatDone(e)] != nil
 }
 
 // less reports whether a trail was changed to log less, or to another bucket. Tools set
@@ -232,13 +232,4 @@ func tamperingKQL() string {
 		actions = append(actions, d.actions...)
 	}
 	return is("event.action", actions...)
-}
-
-// without returns the events of a list that are not in another.
-func without(list, other []*Event) []*Event {
-	have := map[string]bool{}
-	for _, e := range other {
-		have[e.ID] = true
-	}
-	return keep(list, func(e *Event) bool { return !have[e.ID] })
 }

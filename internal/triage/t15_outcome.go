@@ -1,6 +1,9 @@
 package triage
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // outcome is T15: was it done?
 func outcome() *Step {
@@ -49,14 +52,7 @@ func runOutcome(c *Case, a *Asking) {
 	default:
 		n += " targets"
 	}
-	a.Say(this, "Systems Manager accepted the command (%s) for %s.", strings.ToLower(or(status, "status not logged")), n)
+	a.Say(this, "Systems Manager accepted the command (%s) for %s.", strings.ToLower(cmp.Or(status, "status not logged")), n)
 	a.Find("succeeded", this, "the command was accepted")
 	a.Unknown("whether the command ran on its targets", "Ask AWS what became of it: debut triage --live.")
-}
-
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }

@@ -47,7 +47,7 @@ func runTargets(c *Case, a *Asking) {
 		ids = ids[:maxTargets]
 	}
 	next := c.After(a.Events(sessionsOf(ids), after, maxTargetEvents))
-	span := spell(after.To.Sub(after.From).Round(time.Second))
+	span := lasting(after.To.Sub(after.From).Round(time.Second))
 	roles := map[string][]*Event{}
 	for _, e := range next {
 		roles[e.Principal] = append(roles[e.Principal], e)
@@ -103,7 +103,7 @@ func byAgent(e *Event) bool {
 func (a *Asking) target(role string, next []*Event, span string) {
 	c := a.c
 	own := keep(next, func(e *Event) bool { return !byAgent(e) })
-	who := fmt.Sprintf("%s of %s", clip(shortPrincipal(role)), fewOf(sessionsIn(next), 3))
+	who := fmt.Sprintf("%s of %s", shown(shortPrincipal(role)), fewOf(sessionsIn(next), 3))
 	if len(own) == 0 {
 		a.Say(next, "In the next %s %s made only the calls of the agent of Systems Manager (%d).", span, who, len(next))
 		return
@@ -195,34 +195,9 @@ func (a *Asking) strangers(next, before []*Event) {
 
 func isPublic(e *Event) bool { return e.IP.IsGlobalUnicast() && !e.IP.IsPrivate() && e.Endpoint == "" }
 
-func addressesOf(events []*Event) (list []string) {
-	for _, e := range events {
-		list = append(list, e.IP.String())
-	}
-	return unique(list)
-}
-
 func addressTexts(set map[netip.Addr]bool) (list []string) {
 	for _, a := range slices.SortedFunc(maps.Keys(set), netip.Addr.Compare) {
 		list = append(list, a.String())
 	}
 	return list
-}
-
-// sessionsIn are the names of the sessions of events, in order.
-func sessionsIn(events []*Event) (list []string) {
-	for _, e := range events {
-		list = append(list, e.Session())
-	}
-	list = unique(list)
-	slices.Sort(list)
-	return list
-}
-
-// actionsOf are the names of actions, each once.
-func actionsOf(events []*Event) (list []string) {
-	for _, e := range events {
-		list = append(list, e.Action)
-	}
-	return unique(list)
 }
