@@ -1,9 +1,11 @@
 package report
 
 import (
+	"cmp"
 	_ "embed" // the page's template
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -20,10 +22,8 @@ func (s *Scan) verdictCell(a *alert.Alert) string {
 	if r == nil {
 		return ""
 	}
-	return fmt.Sprintf("%d %s", r.Score, verdictWord(r.Verdict))
+	return fmt.Sprintf("%d %s", r.Score, words(r.Verdict))
 }
-
-func verdictWord(v string) string { return strings.ReplaceAll(v, "_", " ") }
 
 // triageNote says how many alerts were investigated, if not all were.
 func triageNote(s *Scan) string {
@@ -36,20 +36,9 @@ func triageNote(s *Scan) string {
 
 // ranked returns the reports, the highest score first.
 func (s *Scan) ranked() []*triage.Report {
-	list := make([]*triage.Report, 0, len(s.Triage))
-	for _, r := range s.Triage {
-		list = append(list, r)
-	}
-	slices.SortFunc(list, func(a, b *triage.Report) int {
-		if a.Score != b.Score {
-			return b.Score - a.Score
-		}
-		if c := a.Time.Compare(b.Time); c != 0 {
-			return c
-		}
-		return strings.Compare(a.AlertID, b.AlertID)
+	return slices.SortedFunc(maps.Values(s.Triage), func(a, b *triage.Report) int {
+		return cmp.Or(b.Score-a.Score, a.Time.Compare(b.Time), strings.Compare(a.AlertID, b.AlertID))
 	})
-	return list
 }
 
 // TriageBriefs writes a few lines for each alert of a scan that was investigated, the
@@ -59,12 +48,9 @@ func TriageBriefs(w io.Writer, s *Scan, o Options) error {
 		return nil
 	}
 	p := &printer{w: w, color: o.Color}
+	width := cmp.Or(o.Width, 120)
 	for _, r := range s.ranked() {
-		p.line("\n%s", p.bold(fmt.Sprintf("%3d %s  %s  %s", r.Score, verdictWord(r.Verdict), clock(r.Time, timeFormat), Safe(clip(r.Rule.Name, maxName)))))
-		width := o.Width
-		if width == 0 {
-			width = 120
-		}
+		p.line("\n%s", p.bold(fmt.Sprintf("%3d %s  %s  %s", r.Score, words(r.Verdict), clock(r.Time, timeFormat), Safe(clip(r.Rule.Name, maxName)))))
 		for _, l := range wrap(Safe(clip(r.Summary, maxSummary)), width-4) {
 			p.line("    %s", l)
 		}
@@ -83,7 +69,7 @@ func TriageBriefs(w io.Writer, s *Scan, o Options) error {
 func topTerms(r *triage.Report, most int) []triage.SumLine {
 	list := slices.DeleteFunc(slices.Clone(r.Sum), func(l triage.SumLine) bool { return l.Step == "" || l.Points == 0 })
 	slices.SortStableFunc(list, func(a, b triage.SumLine) int { return max(b.Points, -b.Points) - max(a.Points, -a.Points) })
-	return list[:min(len(list), most)]
+	return first(list, most)
 }
 
 // maxSummary bounds a summary, in bytes.
@@ -111,20 +97,20 @@ type indexRow struct {
 // TriageIndex writes a page that leads to the reports of a scan's alerts, each in the
 // file that [TriagePage] names.
 func TriageIndex(w io.Writer, s *Scan) error {
-	words := map[string]line{}
+	lines := map[string]line{}
 	for a, err := range s.notified() {
 		if err != nil {
 			return err
 		}
 		if r := s.triageOf(a); r != nil {
-			words[r.AlertID] = lineOf(a)
+			lines[r.AlertID] = lineOf(a)
 		}
 	}
 	var rows []indexRow
 	for _, r := range s.ranked() {
-		l := words[r.AlertID]
+		l := lines[r.AlertID]
 		rows = append(rows, indexRow{
-			TriagePage(r), clock(r.Time, timeFormat), verdictWord(r.Verdict), strings.ReplaceAll(r.Verdict, "_", "-"), Safe(l.Severity), Safe(l.Name),
+			TriagePage(r), clock(r.Time, timeFormat), words(r.Verdict), verdictClass(r.Verdict), Safe(l.Severity), Safe(l.Name),
 			Safe(l.Who), Safe(l.What), Safe(l.Where), Safe(clip(r.Summary, maxSummary)), r.Score,
 		})
 	}

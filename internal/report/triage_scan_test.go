@@ -51,7 +51,7 @@ func TestScanWithTriage(t *testing.T) {
 		"csv":      {report.CSV, []string{",verdict,score,confidence\n", "," + r.Verdict + ","}},
 		"markdown": {report.Markdown, []string{"**Investigated:**", "alerts investigated"}},
 		"html":     {report.HTML, []string{"<dt>Investigated</dt>", "alerts investigated"}},
-		"index":    {report.TriageIndex, []string{"alerts investigated", `href="` + "20"}},
+		"index":    {report.TriageIndex, []string{"alerts investigated", `href="` + "20", `<span class="badge critical">malicious<`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
