@@ -25,7 +25,7 @@ var ladder = []struct {
 	{"the engine knows no disk, clock or network", []string{"detect"}},
 	{"plumbing around the engine; neighbours do not know each other", []string{"internal/alert", "internal/pipeline", "internal/generate", "internal/source"}},
 	{"what a store promises, and the records in it", []string{"internal/store"}},
-	{"what stores must pass, and what sources are tested with", []string{"internal/store/storetest", "internal/source/s3/s3test"}},
+	{"what stores must pass, and what sources and questions to AWS are tested with", []string{"internal/store/storetest", "internal/source/s3/s3test", "internal/triage/live/livetest"}},
 	{"adapters to the outside", []string{"internal/source/files", "internal/source/s3", "internal/source/push", "internal/source/watch", "internal/store/memory", "internal/store/sqlite", "internal/store/parquet", "internal/enrich", "internal/ruletest"}},
 	{"the event store is made of segments", []string{"internal/store/events"}},
 	{"what runs for ever knows stores and sources by what they promise", []string{"internal/serve", "internal/config", "internal/server/api", "internal/triage"}},

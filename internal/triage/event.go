@@ -106,6 +106,9 @@ func newReader(cat *ecs.Catalogue) *reader {
 	return r
 }
 
+// NewEvent returns a stored event as investigations see it. It belongs to one goroutine.
+func NewEvent(cat *ecs.Catalogue, s *store.Stored) *Event { return newReader(cat).read(s) }
+
 func (r *reader) read(s *store.Stored) *Event {
 	get := func(f *ecs.Field) string { return strings.Clone(firstOf(s.Event.Values(f))) }
 	e := &Event{

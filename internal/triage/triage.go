@@ -103,7 +103,7 @@ func (c *Case) unknowns(r *Report) {
 		}
 		u := Unknown{Step: stepOfCall(l.Call), What: "what " + l.Call + " would tell: " + l.Error}
 		if l.Policy != "" {
-			u.Remedy = "Allow " + l.Call + " to whoever asks AWS; debut triage --print-policy prints all of the policy."
+			u.Remedy = "This statement allows it: " + l.Policy + " (debut triage --print-policy prints all of them)."
 		}
 		r.Unknowns = append(r.Unknowns, u)
 	}

@@ -74,12 +74,18 @@ func (o *office) open(change func(*desk.Options)) *desk.Desk {
 // event stores an event of ana's and returns its id.
 func (o *office) event(at time.Time, service, action, request string) ecs.ID {
 	o.Helper()
+	return o.answered(at, service, action, request, "null")
+}
+
+// answered is event with what AWS answered.
+func (o *office) answered(at time.Time, service, action, request, response string) ecs.ID {
+	o.Helper()
 	o.n++
 	raw := fmt.Appendf(nil, `{"eventVersion":"1.09","userIdentity":{"type":"IAMUser","principalId":"AIDAEXAMPLE","arn":"arn:aws:iam::111122223333:user/ana",`+
 		`"accountId":"111122223333","accessKeyId":"AKIAEXAMPLE","userName":"ana"},"eventTime":%q,"eventSource":"%s.amazonaws.com","eventName":%q,`+
-		`"awsRegion":"eu-west-1","sourceIPAddress":"198.51.100.7","userAgent":"aws-cli/2.15","requestParameters":%s,"responseElements":null,`+
+		`"awsRegion":"eu-west-1","sourceIPAddress":"198.51.100.7","userAgent":"aws-cli/2.15","requestParameters":%s,"responseElements":%s,`+
 		`"eventID":"00000000-0000-4000-8000-%012d","eventType":"AwsApiCall","recipientAccountId":"111122223333"}`,
-		at.Format(time.RFC3339), service, action, request, o.n)
+		at.Format(time.RFC3339), service, action, request, response, o.n)
 	var rec cloudtrail.Record
 	if _, err := rec.Parse(raw); err != nil {
 		o.Fatal(err)

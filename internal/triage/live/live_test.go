@@ -3,66 +3,26 @@ package live
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/debutsec/debut/internal/triage"
+	"github.com/debutsec/debut/internal/triage/live/livetest"
 )
-
-// fake is an endpoint that answers what it has been given, by action, and refuses the
-// rest as AWS does.
-type fake struct {
-	answers map[string]string
-	mu      sync.Mutex
-	calls   []string
-}
-
-func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body)
-	_, action, isSSM := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
-	if !isSSM {
-		for part := range strings.SplitSeq(string(body), "&") {
-			if name, ok := strings.CutPrefix(part, "Action="); ok {
-				action = name
-			}
-		}
-	}
-	f.mu.Lock()
-	f.calls = append(f.calls, action)
-	f.mu.Unlock()
-	text, ok := f.answers[action]
-	switch {
-	case !ok && isSSM:
-		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-		w.WriteHeader(http.StatusBadRequest)
-		text = `{"__type":"AccessDeniedException","Message":"not authorized to perform: ssm:` + action + `"}`
-	case !ok:
-		w.WriteHeader(http.StatusForbidden)
-		text = `<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>You are not authorized.</Message></Error></Errors></Response>`
-	case isSSM:
-		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-	default:
-		w.Header().Set("Content-Type", "text/xml")
-	}
-	_, _ = io.WriteString(w, text)
-}
 
 var (
 	at  = time.Date(2026, 3, 11, 10, 15, 30, 0, time.UTC)
 	now = at.Add(time.Hour)
 )
 
-func ask(t *testing.T, answers map[string]string, q Question) (*triage.Live, *fake) {
+func ask(t *testing.T, answers map[string]string, q Question) (*triage.Live, *livetest.Endpoint) {
 	t.Helper()
-	f := &fake{answers: answers}
+	f := livetest.New(answers)
 	s := httptest.NewServer(f)
 	t.Cleanup(s.Close)
 	t.Setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
@@ -125,7 +85,7 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("stamp %+v", l)
 		}
 	}
-	for _, call := range f.calls {
+	for _, call := range f.Calls() {
 		if !slices.ContainsFunc(Actions(), func(s string) bool { return strings.HasSuffix(s, ":"+call) }) {
 			t.Errorf("%s is called but not in the policy", call)
 		}
@@ -160,8 +120,8 @@ func TestRefusals(t *testing.T) {
 
 func TestNothingToAsk(t *testing.T) {
 	got, f := ask(t, nil, Question{})
-	if len(f.calls) > 0 || len(got.Looks()) > 0 {
-		t.Errorf("asked %v", f.calls)
+	if len(f.Calls()) > 0 || len(got.Looks()) > 0 {
+		t.Errorf("asked %v", f.Calls())
 	}
 }
 
