@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/debutsec/debut/ecs"
 	"github.com/debutsec/debut/internal/daemon"
@@ -27,6 +28,16 @@ import (
 type TriageCmd struct {
 	Run  TriageRunCmd  `cmd:"" default:"withargs" help:"Investigate an alert now."`
 	Diff TriageDiffCmd `cmd:"" help:"Show what changed between two versions of a report."`
+}
+
+// Help is shown below the commands.
+func (*TriageCmd) Help() string {
+	return `debut triage ALERT is short for debut triage run ALERT, whose flags debut triage run --help lists.
+
+Examples:
+  debut triage 3f2a91
+  debut triage 3f2a91 --format html -o case.html
+  debut triage diff 3f2a91`
 }
 
 // TriageRunCmd investigates an alert.
@@ -363,6 +374,4 @@ func (c *TriageDiffCmd) pair(cl *client) (old, now *triage.Report, err error) {
 }
 
 // verdictWords writes a verdict for people.
-func verdictWords(v string) string {
-	return string(bytes.ReplaceAll([]byte(v), []byte("_"), []byte(" ")))
-}
+func verdictWords(v string) string { return strings.ReplaceAll(v, "_", " ") }
