@@ -50,7 +50,7 @@ type TriageRunCmd struct {
 	Weights      string `placeholder:"FILE" help:"Weigh with this table over the program's own. The report is not kept."`
 	AsOf         string `name:"as-of" placeholder:"T" help:"Investigate for that time: nothing later is read. The report is not kept."`
 	Live         bool   `help:"Ask AWS too, reading only: with the credentials that the AWS SDK finds, or triage.live_role."`
-	Format       string `enum:"text,json,markdown,html" default:"text" help:"text, json (triage.v1), markdown or html."`
+	Format       string `enum:"text,json,markdown,html,csv" default:"text" help:"text, json (triage.v1), markdown, html, or csv: the timeline."`
 	Output       string `short:"o" placeholder:"FILE" help:"Write to a file, which appears only when it is whole."`
 	PrintPolicy  bool   `help:"Print the IAM policy that --live needs, and end."`
 	PrintWeights bool   `help:"Print the table of weights, and end."`
@@ -194,6 +194,8 @@ func writeTriage(env *Env, out *output, rep *triage.Report, format string) error
 		err = report.TriageHTML(&b, rep)
 	case "markdown":
 		err = report.TriageMarkdown(&b, rep)
+	case "csv":
+		err = report.TriageCSV(&b, rep)
 	default:
 		o := tableOptions(env)
 		if out.file != nil {

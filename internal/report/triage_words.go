@@ -157,8 +157,6 @@ var ties = []struct{ tie, label string }{ //nolint:gochecknoglobals // a constan
 	{triage.TieKey, "same key"},
 	{triage.TiePrincipal, "same principal"},
 	{triage.TieAddress, "same address"},
-	{"command", "same command"},
-	{"target", "a target"},
 	{triage.TieOther, "other"},
 }
 
