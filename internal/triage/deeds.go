@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 )
 
 // A deed is a kind of action that says something about the alert beside which it was
@@ -268,31 +267,12 @@ func (a *Asking) before(principal, clause string, paths, values []string) map[st
 	return a.beforeFields(principal, clause, fields, values)
 }
 
-// active is the part of the baseline in which a principal did anything, in full hours.
-// It is empty if he did nothing.
-func (b *Baseline) active(c *Case, principal string) Span {
-	first, last := b.Own.First, b.Own.Last
-	if principal != c.Event.Principal {
-		first, last = time.Time{}, time.Time{}
-		if p := b.Principals[principal]; p != nil {
-			first, last = p.First, p.Last
-		}
-	}
-	switch {
-	case !b.Complete:
-		return b.Window
-	case first.IsZero():
-		return Span{}
-	}
-	return Span{later(b.Window.From, first.Truncate(time.Hour)), earlier(b.Window.To, last.Truncate(time.Hour).Add(time.Hour))}
-}
-
 // beforeFields is the same for any fields. If more events match than are read, the
 // values not among them are asked for one by one, as many as is reasonable; the others
 // count as known.
 func (a *Asking) beforeFields(principal, clause string, fields, values []string) map[string]bool {
 	a.Uses(a.c.Baseline.Query)
-	window := a.c.Baseline.active(a.c, principal)
+	window := a.c.active(principal)
 	seen := map[string]bool{}
 	ask := func(values []string, limit int) (n int) {
 		parts := make([]string, len(fields))

@@ -57,6 +57,26 @@ func global(service string) bool {
 	}, service)
 }
 
+// active is the part of the baseline in which a principal did anything, in full hours.
+// It is empty if there was nothing.
+func (c *Case) active(principal string) Span {
+	b := c.Baseline
+	first, last := b.Own.First, b.Own.Last
+	if principal != c.Event.Principal {
+		first, last = time.Time{}, time.Time{}
+		if p := b.Principals[principal]; p != nil {
+			first, last = p.First, p.Last
+		}
+	}
+	switch {
+	case !b.Complete:
+		return c.Base
+	case first.IsZero():
+		return Span{c.Base.To, c.Base.To}
+	}
+	return Span{later(c.Base.From, first.Truncate(time.Hour)), earlier(c.Base.To, last.Truncate(time.Hour).Add(time.Hour))}
+}
+
 // place returns where an address is, as far as there are databases.
 func (c *Case) place(addr netip.Addr) (p cloudtrail.Place) {
 	if c.Places == nil || !addr.IsValid() {

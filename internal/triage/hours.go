@@ -128,6 +128,26 @@ func spacing(list []run) (mean time.Duration, variation float64) {
 	return time.Duration(m), math.Sqrt(squares/n) / m
 }
 
+// densest returns the most events of a list, which is in order of time, that lie within
+// a span; with an event given, of those that have it among them.
+func densest(list []*Event, within time.Duration, with *Event) (best []*Event) {
+	at := -1
+	if with != nil {
+		if at = slices.IndexFunc(list, func(e *Event) bool { return e.ID == with.ID }); at < 0 {
+			return nil
+		}
+	}
+	for i, j := 0, 0; i < len(list); i++ {
+		for j < len(list) && list[j].Time.Sub(list[i].Time) <= within {
+			j++
+		}
+		if j-i > len(best) && (at < 0 || i <= at && at < j) {
+			best = list[i:j]
+		}
+	}
+	return best
+}
+
 // apart returns how far two times are from each other on the clock of a day.
 func apart(a, b time.Time) time.Duration {
 	const day = 24 * time.Hour

@@ -451,7 +451,7 @@ func (a *Asking) findTouched(c *Case, h *history, ids []string) {
 	const request, response = "aws.cloudtrail.flattened.request_parameters.", "aws.cloudtrail.flattened.response_elements."
 	list := a.Events(all(is("debut.principal", c.Event.Principal), anyOf(old,
 		request+"instanceIds", request+"instanceId", request+"target", request+"targets.values", request+"instancesSet.items.instanceId",
-		request+"resourcesSet.items.resourceId", response+"command.instanceIds", response+"instancesSet.items.instanceId")), c.active(), maxTouches)
+		request+"resourcesSet.items.resourceId", response+"command.instanceIds", response+"instancesSet.items.instanceId")), c.active(c.Event.Principal), maxTouches)
 	a.Uses(c.Baseline.Query)
 	touched := map[string]*Event{}
 	for _, e := range list {
@@ -476,18 +476,6 @@ func (a *Asking) findTouched(c *Case, h *history, ids []string) {
 		which = "it"
 	}
 	a.Say([]*Event{last}, "The principal had touched %s in the %s before the case window, last with %s at %s.", which, c.baseDays(), last.Action, stamp(last.Time))
-}
-
-// active is the part of the baseline in which the principal did anything.
-func (c *Case) active() Span {
-	switch own := &c.Baseline.Own; {
-	case !c.Baseline.Complete:
-		return c.Base
-	case own.Events == 0:
-		return Span{c.Base.To, c.Base.To}
-	default:
-		return Span{later(own.First, c.Base.From), earlier(own.Last.Add(time.Nanosecond), c.Base.To)}
-	}
 }
 
 func launches(h *history, ids []string) (list []*Event) {

@@ -183,7 +183,7 @@ func daysShown(c *Case, a *Asking, mark string) int {
 		return 0
 	}
 	days := map[string]bool{}
-	for _, e := range a.Events(all(is("debut.principal", c.Event.Principal), "user_agent.original: *"+mark+"*"), c.active(), maxShown) {
+	for _, e := range a.Events(all(is("debut.principal", c.Event.Principal), "user_agent.original: *"+mark+"*"), c.active(c.Event.Principal), maxShown) {
 		days[e.Time.Format(time.DateOnly)] = true
 	}
 	return len(days)
@@ -195,7 +195,7 @@ func (a *Asking) seen(marks string) bool {
 	if a.err != nil {
 		return false
 	}
-	list, q, err := a.c.query(a.ctx, all(is("debut.principal", a.c.Event.Principal), "user_agent.original: ("+marks+")"), a.c.active(), 1)
+	list, q, err := a.c.query(a.ctx, all(is("debut.principal", a.c.Event.Principal), "user_agent.original: ("+marks+")"), a.c.active(a.c.Event.Principal), 1)
 	if err != nil {
 		a.err = err
 		return false

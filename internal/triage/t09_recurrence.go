@@ -2,7 +2,6 @@ package triage
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -126,23 +125,18 @@ const latestOff = 30 * time.Minute
 // findPeriodic tells whether calls of the same have come at equal intervals for a week,
 // this one with them.
 func (a *Asking) findPeriodic(c *Case, same []*Event) bool {
-	n := len(same)
-	if n < 2 || n < int(c.Weights.Number("cadence_events")) || same[n-1].Time.Sub(same[0].Time) < c.Weights.Duration("periodic_for") {
+	each, limit := runs(same, 0), c.Weights.Number("cadence_variation")
+	n := len(each)
+	if n < 2 || n < int(c.Weights.Number("cadence_events")) {
 		return false
 	}
-	span := same[n-1].Time.Sub(same[0].Time)
-	mean := span.Seconds() / float64(n-1)
-	var square float64
-	for i := 1; i < n; i++ {
-		d := same[i].Time.Sub(same[i-1].Time).Seconds() - mean
-		square += d * d
-	}
-	variation := math.Sqrt(square/float64(n-1)) / mean
-	off := math.Abs(same[n-1].Time.Sub(same[n-2].Time).Seconds() - mean)
-	if variation > c.Weights.Number("cadence_variation") || off > min(c.Weights.Number("cadence_variation")*mean, latestOff.Seconds()) {
+	span := each[n-1].start.Sub(each[0].start)
+	mean, variation := spacing(each)
+	off := (each[n-1].start.Sub(each[n-2].start) - mean).Abs()
+	if span < c.Weights.Duration("periodic_for") || variation > limit || off > min(time.Duration(limit*float64(mean)), latestOff) {
 		return false
 	}
-	every := lasting(time.Duration(mean * float64(time.Second)).Round(time.Minute))
+	every := lasting(mean.Round(time.Minute))
 	a.Say(same, "They have come about every %s for %s, and this one comes when it is due.", every, lasting(span))
 	a.Find("periodic", same, "the same about every %s for %s, to the same targets", every, lasting(span))
 	return true
@@ -155,7 +149,7 @@ func (a *Asking) findBurst(c *Case, near []*Event) {
 	}
 	w := c.Weights
 	within := w.Duration("burst_in")
-	best := densestAround(near, c.Event, within)
+	best := densest(near, within, c.Event)
 	n := reachedBy(best)
 	if len(best) < int(w.Number("burst_commands")) || n < int(w.Number("burst_instances")) {
 		return
@@ -163,21 +157,6 @@ func (a *Asking) findBurst(c *Case, near []*Event) {
 	a.Say(best, "Within %s it sent %s to %s.", lasting(best[len(best)-1].Time.Sub(best[0].Time)), amount(len(best), "command"), amount(n, "instance"))
 	a.Find("burst", best, "%s to %s within %s, by a principal with none before", amount(len(best), "command"), amount(n, "instance"),
 		lasting(best[len(best)-1].Time.Sub(best[0].Time)))
-}
-
-// densestAround returns the most events of a list, which is in order of time, that lie
-// within a span and have one event among them; nil if the list does not have it.
-func densestAround(list []*Event, e *Event, within time.Duration) (best []*Event) {
-	at := slices.IndexFunc(list, func(x *Event) bool { return x.ID == e.ID })
-	for i, j := 0, 0; i <= at; i++ {
-		for j < len(list) && list[j].Time.Sub(list[i].Time) <= within {
-			j++
-		}
-		if at < j && j-i > len(best) {
-			best = list[i:j]
-		}
-	}
-	return best
 }
 
 // reachedBy is how many instances commands went to, at least.
@@ -206,7 +185,7 @@ func (a *Asking) findBeacon(c *Case, near []*Event) {
 			return slices.Contains(x.Instances(), host) && firstOf(x.Request("documentName")) == d.Name && c.textHash(x) == hash &&
 				x.Time.Sub(c.Event.Time).Abs() <= within
 		})
-		best := densestAround(list, c.Event, within)
+		best := densest(list, within, c.Event)
 		if len(best) < int(c.Weights.Number("beacon_commands")) {
 			continue
 		}

@@ -197,26 +197,12 @@ func (a *Asking) objectsDeleted(near []*Event) (n int) {
 		return 0
 	}
 	span, enough := c.Weights.Duration("burst_in"), int(c.Weights.Number("s3_deletes"))
-	burst := densest(list, func(a, b *Event) bool { return b.Time.Sub(a.Time) < span })
+	burst := densest(list, span, nil)
 	a.Say(list, "%s. Objects were deleted, by %s within %s at most.", c.deed(list), amount(len(burst), "call"), lasting(span))
 	if len(burst) >= enough {
 		a.Find("destruction", burst, "objects were deleted: %s", c.fact(burst))
 	}
 	return 1
-}
-
-// densest returns the longest run of events of which the first and the last are within
-// reach of each other. The events are in order of time.
-func densest(list []*Event, within func(first, last *Event) bool) (best []*Event) {
-	for from, to := 0, 0; to < len(list); to++ {
-		for !within(list[from], list[to]) {
-			from++
-		}
-		if to-from+1 > len(best) {
-			best = list[from : to+1]
-		}
-	}
-	return best
 }
 
 // bucketSweep says whether many buckets were looked over.
