@@ -11,7 +11,8 @@ import (
 const maxValue = 256 << 20
 
 var coders = sync.OnceValues(func() (*zstd.Encoder, *zstd.Decoder) { //nolint:gochecknoglobals // both are safe for concurrent use and have no state
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	// Values are a few kilobytes: a level with larger tables mostly clears them.
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
 	if err != nil {
 		panic(fmt.Sprintf("zstd options: %v", err)) // they are constants
 	}
