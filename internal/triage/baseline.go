@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/debutsec/debut/internal/store"
 )
 
 // A Baseline is what was usual in the weeks before the case window, from the sums by
@@ -31,7 +33,7 @@ type Habits struct {
 	Actions     map[string]*Seen    // "ssm.amazonaws.com/SendCommand"
 	Providers   map[string]*Seen    // "ssm.amazonaws.com"
 	Regions     map[string]*Seen    //
-	Agents      map[string]*Seen    // names of agents, as Sum has them
+	Agents      map[string]*Seen    // names of agents, as rollups have them
 	Networks    map[string]*Seen    // /24 or /48, or a service's name
 	Week        [7 * 24]int64       // by hour of the week, UTC, Monday first
 	Hours       map[time.Time]int64 // of the alert's own action, by hour
@@ -81,7 +83,7 @@ func newBaseline(ctx context.Context, c *Case) (*Baseline, error) {
 	}
 	action := c.Event.Provider + "/" + c.Event.Action
 	if c.Event.Principal != "" {
-		for s, err := range c.Sums.Sums(ctx, SumQuery{Span: c.Base, Principal: c.Event.Principal}) {
+		for s, err := range c.Events.Rollups(ctx, store.RollupQuery{From: c.Base.From, To: c.Base.To, Principal: c.Event.Principal}) {
 			if err != nil {
 				return nil, fmt.Errorf("read the sums by hour: %w", err)
 			}
@@ -90,8 +92,8 @@ func newBaseline(ctx context.Context, c *Case) (*Baseline, error) {
 		}
 		b.Own.Days = len(b.Own.days)
 	}
-	t := totals{Baseline: b, event: c.Event, network: network(c.Event), principals: map[string]struct{}{}}
-	for s, err := range c.Sums.Sums(ctx, SumQuery{Span: c.Base, Totals: true}) {
+	t := totals{Baseline: b, event: c.Event, network: network(c.Event), principals: map[string]struct{}{}, actions: map[[2]string]*Seen{}}
+	for s, err := range c.Events.Rollups(ctx, store.RollupQuery{From: c.Base.From, To: c.Base.To, Totals: true}) {
 		if err != nil {
 			return nil, fmt.Errorf("read the sums by hour: %w", err)
 		}
@@ -110,6 +112,7 @@ type totals struct {
 	event      *Event
 	network    string // of the alert
 	principals map[string]struct{}
+	actions    map[[2]string]*Seen // those of Org, by provider and action
 
 	last struct {
 		principal, provider, action, network string
@@ -119,7 +122,7 @@ type totals struct {
 	}
 }
 
-func (t *totals) add(s *Sum) {
+func (t *totals) add(s *store.Rollup) {
 	l, first := &t.last, t.Org.Events == 0
 	t.Org.Events += s.Count
 	if s.Account == t.event.Account {
@@ -128,7 +131,7 @@ func (t *totals) add(s *Sum) {
 	if s.Action != l.action || s.Provider != l.provider || first {
 		l.action, l.provider = s.Action, s.Provider
 		l.same = s.Action == t.event.Action && s.Provider == t.event.Provider
-		l.done = t.seen(t.Org.Actions, s.Provider+"/"+s.Action, s)
+		l.done = t.action(s)
 	}
 	l.done.add(s)
 	if s.Network != l.network || first {
@@ -154,15 +157,27 @@ func (t *totals) add(s *Sum) {
 	}
 }
 
+// action returns what Org has of a row's action.
+func (t *totals) action(s *store.Rollup) *Seen {
+	v, ok := t.actions[[2]string{s.Provider, s.Action}]
+	if !ok {
+		v = t.seen(t.Org.Actions, s.Provider+"/"+s.Action, s)
+		if v != nil {
+			t.actions[[2]string{strings.Clone(s.Provider), strings.Clone(s.Action)}] = v
+		}
+	}
+	return v
+}
+
 // seen returns what a map has of a key, nil if the key is empty or cannot be kept.
-func (t *totals) seen(m map[string]*Seen, key string, s *Sum) *Seen {
+func (t *totals) seen(m map[string]*Seen, key string, s *store.Rollup) *Seen {
 	v, ok := seenOf(m, key, s)
 	t.Complete = t.Complete && ok
 	return v
 }
 
 // peer returns the principal of a row; nil if it is the alert's or cannot be kept.
-func (t *totals) peer(s *Sum) *Peer {
+func (t *totals) peer(s *store.Rollup) *Peer {
 	if s.Principal == t.event.Principal && s.Principal != "" {
 		return nil
 	}
@@ -186,7 +201,7 @@ func newHabits() Habits {
 }
 
 // add returns false if something could not be kept.
-func (h *Habits) add(s *Sum, what string, same bool) bool {
+func (h *Habits) add(s *store.Rollup, what string, same bool) bool {
 	h.Events += s.Count
 	if h.First.IsZero() {
 		h.First = s.First
@@ -206,7 +221,7 @@ func (h *Habits) add(s *Sum, what string, same bool) bool {
 }
 
 // see returns false if something could not be kept.
-func see(m map[string]*Seen, key string, s *Sum) bool {
+func see(m map[string]*Seen, key string, s *store.Rollup) bool {
 	v, ok := seenOf(m, key, s)
 	v.add(s)
 	return ok
@@ -214,7 +229,7 @@ func see(m map[string]*Seen, key string, s *Sum) bool {
 
 // seenOf returns what a map has of a key; nil if the key is empty, or, and then false, if
 // there is no room for it.
-func seenOf(m map[string]*Seen, key string, s *Sum) (*Seen, bool) {
+func seenOf(m map[string]*Seen, key string, s *store.Rollup) (*Seen, bool) {
 	if key == "" {
 		return nil, true
 	}
@@ -229,7 +244,7 @@ func seenOf(m map[string]*Seen, key string, s *Sum) (*Seen, bool) {
 	return v, true
 }
 
-func (v *Seen) add(s *Sum) {
+func (v *Seen) add(s *store.Rollup) {
 	if v == nil {
 		return
 	}

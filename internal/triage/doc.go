@@ -3,7 +3,7 @@
 // is not known. Start with [Run].
 //
 //	report, err := triage.Run(ctx, triage.Input{
-//		Alert: alert, Events: events, Sums: sums, Coverage: coverage,
+//		Alert: alert, Events: events, Coverage: coverage,
 //		Catalogue: cat, Weights: weights, AsOf: now,
 //	})
 //	if err != nil {

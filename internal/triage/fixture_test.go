@@ -260,7 +260,7 @@ func (f *fixture) input(t testing.TB, records [][]byte) Input {
 	}
 	return Input{
 		Alert:  Alert{ID: "a1", Rule: *rule, Time: time.Unix(0, first.Time).UTC(), Event: first.ID, History: history, Fields: []string{"cloud.account.id", "user.name"}},
-		Events: m, Sums: m, Coverage: m, Places: m, PlacesDate: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC),
+		Events: m, Coverage: m, Places: m, PlacesDate: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC),
 		Catalogue: m.cat, Weights: w, Settings: f.settings(t), AsOf: alertTime.Add(moment(t, cmp.Or(f.AsOf, "24h")).Sub(alertTime)), Trigger: "by hand", Live: f.Live,
 	}
 }
@@ -385,9 +385,9 @@ func (m *memory) Find(_ context.Context, _ time.Time, id ecs.ID) (*store.Stored,
 	return nil, store.ErrNotFound
 }
 
-// Sums yields a row for every event: equal rows are added up by who reads them.
-func (m *memory) Sums(_ context.Context, q SumQuery) iter.Seq2[*Sum, error] {
-	return func(yield func(*Sum, error) bool) {
+// Rollups yields a row for every event: equal rows are added up by who reads them.
+func (m *memory) Rollups(_ context.Context, q store.RollupQuery) iter.Seq2[*store.Rollup, error] {
+	return func(yield func(*store.Rollup, error) bool) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		for _, s := range m.all {
@@ -405,10 +405,11 @@ func (m *memory) Sums(_ context.Context, q SumQuery) iter.Seq2[*Sum, error] {
 			} else if e.IP.IsValid() {
 				network = netip.PrefixFrom(e.IP, 48).Masked().String()
 			}
-			if !yield(&Sum{
-				Hour: e.Time.Truncate(time.Hour), Principal: e.Principal, Provider: e.Provider, Action: e.Action, Account: e.Account, Region: e.Region,
-				Network: network, Agent: agent, First: e.Time, Last: e.Time, Count: 1,
-			}, nil) {
+			u := store.Rollup{Count: 1, First: e.Time, Last: e.Time, RollupKey: store.RollupKey{
+				Hour: e.Time.Truncate(time.Hour), Principal: e.Principal, Provider: e.Provider, Action: e.Action,
+				Account: e.Account, Region: e.Region, Network: network, Agent: agent,
+			}}
+			if !yield(&u, nil) {
 				return
 			}
 		}

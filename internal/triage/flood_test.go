@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"iter"
 	"testing"
+
+	"github.com/debutsec/debut/internal/store"
 )
 
 // networks are sums with more networks of one principal than a baseline keeps.
@@ -14,9 +16,9 @@ type networks struct {
 	n         int
 }
 
-func (a *networks) Sums(ctx context.Context, q SumQuery) iter.Seq2[*Sum, error] {
-	return func(yield func(*Sum, error) bool) {
-		for s, err := range a.memory.Sums(ctx, q) {
+func (a *networks) Rollups(ctx context.Context, q store.RollupQuery) iter.Seq2[*store.Rollup, error] {
+	return func(yield func(*store.Rollup, error) bool) {
+		for s, err := range a.memory.Rollups(ctx, q) {
 			if !yield(s, err) {
 				return
 			}
@@ -24,7 +26,9 @@ func (a *networks) Sums(ctx context.Context, q SumQuery) iter.Seq2[*Sum, error] 
 		if q.Principal != "" && q.Principal != a.principal {
 			return
 		}
-		s := &Sum{Hour: q.From, First: q.From, Last: q.From, Principal: a.principal, Provider: "ec2.amazonaws.com", Action: "DescribeTags", Count: 1}
+		s := &store.Rollup{First: q.From, Last: q.From, Count: 1, RollupKey: store.RollupKey{
+			Hour: q.From, Principal: a.principal, Provider: "ec2.amazonaws.com", Action: "DescribeTags",
+		}}
 		for i := range a.n {
 			if s.Network = fmt.Sprint("n", i); !yield(s, nil) {
 				return
@@ -40,8 +44,8 @@ func TestFloodedBaseline(t *testing.T) {
 	f := load(t, "testdata/weights/F.toml")["patch-manager-yes"]
 	for n, want := range map[int]bool{10: true, maxSeen + 1: false} {
 		in := f.input(t, f.records(t))
-		m, _ := in.Sums.(*memory)
-		in.Sums = &networks{m, "arn:aws:iam::111122223333:role/Other", n}
+		m, _ := in.Events.(*memory)
+		in.Events = &networks{m, "arn:aws:iam::111122223333:role/Other", n}
 		r, err := Run(t.Context(), in)
 		if err != nil {
 			t.Fatal(err)

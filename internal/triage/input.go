@@ -17,33 +17,9 @@ type Events interface {
 	Scan(ctx context.Context, q store.Scan) iter.Seq2[*store.Stored, error]
 	// Find returns one event, or store.ErrNotFound.
 	Find(ctx context.Context, t time.Time, id ecs.ID) (*store.Stored, error)
-}
-
-// Sums yields how often what was done. Rows may be equal up to their times and counts,
-// and are then added up. A row is valid until the next.
-type Sums interface {
-	Sums(ctx context.Context, q SumQuery) iter.Seq2[*Sum, error]
-}
-
-// A SumQuery says which sums to yield: those of the full hours of the span.
-type SumQuery struct {
-	Span
-
-	Principal string // empty: all
-	// Totals: a row may be about several hours, of which Hour is one, and need not name
-	// the agent.
-	Totals bool
-}
-
-// A Sum is how often something was done within one hour.
-type Sum struct {
-	Hour                        time.Time
-	Principal, Provider, Action string
-	Account, Region             string
-	Network                     string // of the source address: /24 or /48; of a service its name
-	Agent                       string // the name of the agent, or the agent itself where it has none
-	First, Last                 time.Time
-	Count                       int64
+	// Rollups yields how often what was done, by hour. Equal rows are added up by who
+	// reads them; a row is valid until the next.
+	Rollups(ctx context.Context, q store.RollupQuery) iter.Seq2[*store.Rollup, error]
 }
 
 // Coverage tells what the store can have seen.
@@ -136,7 +112,6 @@ type Places interface {
 type Input struct {
 	Alert    Alert
 	Events   Events
-	Sums     Sums
 	Coverage Coverage
 	Places   Places // nil: no databases
 	// PlacesDate is the date of the databases; zero: none.

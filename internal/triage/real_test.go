@@ -126,7 +126,7 @@ func triageReal(t *testing.T, m *memory, meant func(*Event) bool) *Report {
 		t.Fatal("the event is not there")
 	}
 	at := time.Unix(0, m.all[i].Time).UTC()
-	in.Events, in.Sums, in.Coverage, in.Places, in.Catalogue = m, m, m, m, m.cat
+	in.Events, in.Coverage, in.Places, in.Catalogue = m, m, m, m.cat
 	in.Alert.Time, in.Alert.Event, in.AsOf = at, m.all[i].ID, at.Add(24*time.Hour)
 	r, err := Run(t.Context(), in)
 	if err != nil {

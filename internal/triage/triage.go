@@ -35,7 +35,7 @@ func Steps() []*Step {
 // events, in whatever order they came and however often, give the same bytes. An error
 // says that there is no report at all; a step that fails says so in the report.
 func Run(ctx context.Context, in Input) (*Report, error) {
-	if in.Weights == nil || in.Events == nil || in.Sums == nil || in.Coverage == nil || in.Catalogue == nil {
+	if in.Weights == nil || in.Events == nil || in.Coverage == nil || in.Catalogue == nil {
 		return nil, errors.New("triage: weights, events, sums, coverage and catalogue are needed")
 	}
 	c, err := open(ctx, in)

@@ -149,7 +149,7 @@ func (d *Desk) investigate(ctx context.Context, handle string, r *Request) (*Res
 // none.
 func (d *Desk) input(ctx context.Context, handle string, r *Request) (in *triage.Input, a *store.Alert, last *triage.Report, err error) {
 	in = &triage.Input{
-		Events: d.o.Events, Sums: summer{d.o.Events}, Coverage: ledger{d.o.DB}, Places: d.o.Places, PlacesDate: d.o.PlacesDate,
+		Events: d.o.Events, Coverage: ledger{d.o.DB}, Places: d.o.Places, PlacesDate: d.o.PlacesDate,
 		Catalogue: d.o.Catalogue, Weights: d.o.Weights, Settings: d.o.Settings, AsOf: r.AsOf, Trigger: r.Trigger,
 		History: &past{db: d.o.DB, catalogue: d.o.Catalogue}, Done: d.o.Done,
 	}

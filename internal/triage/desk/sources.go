@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"strings"
 	"time"
 
@@ -75,29 +74,6 @@ func earlier(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-// summer answers from the sums by hour that a store keeps.
-type summer struct{ events store.Events }
-
-// Sums implements [triage.Sums].
-func (s summer) Sums(ctx context.Context, q triage.SumQuery) iter.Seq2[*triage.Sum, error] {
-	return func(yield func(*triage.Sum, error) bool) {
-		var out triage.Sum
-		for u, err := range s.events.Rollups(ctx, store.RollupQuery{From: q.From, To: q.To, Principal: q.Principal, Totals: q.Totals}) {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			out = triage.Sum{
-				Hour: u.Hour, Principal: u.Principal, Provider: u.Provider, Action: u.Action, Account: u.Account, Region: u.Region,
-				Network: u.Network, Agent: u.Agent, First: u.First, Last: u.Last, Count: u.Count,
-			}
-			if !yield(&out, nil) {
-				return
-			}
-		}
-	}
 }
 
 // past tells which alerts of a rule there were.
