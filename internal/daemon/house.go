@@ -159,11 +159,11 @@ func (d *Daemon) sizes(st *api.Status) {
 	err := d.db.View(d.ctx, func(tx store.Tx) error {
 		for i := range st.Sources {
 			s := &st.Sources[i]
-			n, err := s3.CountParked(func(name string) ([]byte, error) { return store.Position(tx, s.Name, name) })
+			ids, err := source.ParkedIDs(func(name string) ([]byte, error) { return store.Position(tx, s.Name, name) })
 			if err != nil {
 				return fmt.Errorf("source %s: %w", s.Name, err)
 			}
-			s.Parked = n
+			s.Parked = len(ids)
 		}
 		counts, err := store.CountMessages(tx)
 		if err != nil {

@@ -118,9 +118,16 @@ func (e *Engine) Position(ctx context.Context, src, name string) (value []byte, 
 	return value, err
 }
 
-// SetPosition implements [source.Sink].
-func (e *Engine) SetPosition(ctx context.Context, src, name string, value []byte) error {
-	return e.opt.DB.Update(ctx, func(tx store.Tx) error { return store.PutPosition(tx, src, name, value) })
+// SetPositions implements [source.Sink].
+func (e *Engine) SetPositions(ctx context.Context, src string, values map[string][]byte) error {
+	return e.opt.DB.Update(ctx, func(tx store.Tx) error {
+		for name, value := range values {
+			if err := store.PutPosition(tx, src, name, value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // trouble is what a source last complained of.

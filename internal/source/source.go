@@ -75,10 +75,10 @@ type Sink interface {
 	// Fail notes that an object could not be read after several attempts, and why. It
 	// is shown as failed until it is delivered after all.
 	Fail(ctx context.Context, o Object, key *cloudtrail.Key, reason string) error
-	// Position and SetPosition keep what else a source must remember, by a name of
-	// its own choice. An absent position is nil.
+	// Position and SetPositions keep what else a source must remember, by names of its
+	// own choice. An absent position is nil. Positions are set together or not at all.
 	Position(ctx context.Context, source, name string) ([]byte, error)
-	SetPosition(ctx context.Context, source, name string, value []byte) error
+	SetPositions(ctx context.Context, source string, values map[string][]byte) error
 	// Trouble tells the operator that the source cannot work at the moment, and why;
 	// nil: it can again. It may be called with the same error again and again.
 	Trouble(source string, err error)

@@ -406,14 +406,16 @@ func (s *fakeSink) Position(_ context.Context, _, name string) ([]byte, error) {
 	return s.positions[name], nil
 }
 
-func (s *fakeSink) SetPosition(_ context.Context, _, name string, value []byte) error {
+func (s *fakeSink) SetPositions(_ context.Context, _ string, values map[string][]byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if value == nil {
-		delete(s.positions, name)
-		return nil
+	for name, value := range values {
+		if value == nil {
+			delete(s.positions, name)
+			continue
+		}
+		s.positions[name] = slices.Clone(value)
 	}
-	s.positions[name] = slices.Clone(value)
 	return nil
 }
 

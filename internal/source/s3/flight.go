@@ -50,6 +50,7 @@ type run struct {
 	flights map[source.Object]*flight
 	slots   chan struct{} // of objects handed over
 	digests chan struct{} // of digests at work, which wait for objects and so need slots of their own
+	parked  parked
 	seen    seen
 	hashes  hashes // of digests
 

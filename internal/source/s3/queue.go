@@ -1,8 +1,8 @@
 package s3
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,8 +18,6 @@ const (
 	receivers = 4  // requests for messages at a time
 	// maxReceives is how often a message may come before it is not tried any more.
 	maxReceives = 25
-	maxParked   = 1000
-	maxBody     = 16 << 10 // of a parked message, bytes
 	partingTime = 10 * time.Second
 	// requestTimeout is more than SQS waits for messages.
 	requestTimeout = time.Minute
@@ -32,7 +30,6 @@ type post struct {
 	turn     chan struct{} // held by the receiver that waits for room, or two would wait for each other
 	room     chan struct{} // one for each message at work
 	done     chan string   // receipts to delete
-	parking  sync.Mutex    // one message is parked at a time
 
 	mu     sync.Mutex
 	atWork map[string]struct{} // receipts to keep invisible
@@ -126,42 +123,47 @@ func (p *post) release(n int) {
 // handle brings all objects of a message to the sink, and then deletes the message,
 // parks it or gives it back.
 func (p *post) handle(ctx context.Context, m message) {
-	wait, reason := p.process(m)
+	f := p.process(m)
 	p.forget(m)
-	if reason != nil {
-		if err := p.park(ctx, m, reason); err != nil {
+	if f.park {
+		if err := p.park(ctx, m, f.err); err != nil {
 			p.log.Warn("message not parked; it comes again", "message", m.id, "err", err)
 			return
 		}
-		wait = never
 	}
-	if wait == never {
+	if f.wait == never {
 		p.done <- m.receipt
 		return
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), partingTime)
 	defer cancel()
-	if err := p.queue.extend(end, []string{m.receipt}, wait); err != nil {
+	if err := p.queue.extend(end, []string{m.receipt}, f.wait); err != nil {
 		p.log.Debug("message not given back; it comes again after its time", "message", m.id, "err", err)
 	}
+}
+
+// A fate is what is to become of a message.
+type fate struct {
+	wait time.Duration // until it should come again
+	park bool
+	err  error // why not everything in it was read, nil if it was
 }
 
 // never is when a message that is done with should come again.
 const never = time.Duration(-1)
 
-// process returns when the message should come again, or why it is to be parked.
-func (p *post) process(m message) (wait time.Duration, park error) {
+// process brings all objects of a message to the sink.
+func (r *run) process(m message) fate {
 	n, err := parseNotice(m.body)
 	if err != nil {
-		return never, err
+		return fate{wait: never, park: true, err: err}
 	}
-	p.stats.ignored.Add(int64(n.other))
-	wait = never
+	r.stats.ignored.Add(int64(n.other))
 	var items []item
 	for _, ref := range n.refs {
-		it, ok := p.wanted(ref)
+		it, ok := r.wanted(ref)
 		if !ok {
-			p.stats.ignored.Add(1)
+			r.stats.ignored.Add(1)
 			continue
 		}
 		if it.at.IsZero() {
@@ -170,29 +172,32 @@ func (p *post) process(m message) (wait time.Duration, park error) {
 		items = append(items, it)
 	}
 	if len(items) > 0 && m.receives > maxReceives {
-		return never, fmt.Errorf("it was received %d times and never done with", m.receives)
+		return fate{wait: never, park: true, err: fmt.Errorf("it was received %d times and never done with", m.receives)}
 	}
 	flights := make([]*flight, len(items))
 	for i, it := range items {
-		flights[i] = p.fetch(it)
+		flights[i] = r.fetch(it)
 	}
+	out := fate{wait: never}
 	for i, f := range flights {
-		switch err := f.wait(); {
-		case err == nil:
-		case errors.Is(err, errGivenUp) && !p.listed(&items[i]):
-			wait = max(wait, min(time.Minute<<min(m.receives, 12), maxVisibility))
+		err := f.wait()
+		if err == nil {
+			continue
+		}
+		out.err = cmp.Or(out.err, err)
+		switch {
+		case errors.Is(err, errGivenUp) && !r.listed(&items[i]):
+			out.wait = max(out.wait, min(time.Minute<<min(m.receives, 12), maxVisibility))
 		case errors.Is(err, errGivenUp) && items[i].etag == "":
-			park = err
+			out.park, out.err = true, err
 		case errors.Is(err, errGivenUp):
 			// The ledger has it and listings find it again.
 		default: // the end of the run
-			wait = max(wait, 0)
+			out.wait = max(out.wait, 0)
 		}
 	}
-	if wait != never {
-		return wait, nil
-	}
-	return never, park
+	out.park = out.park && out.wait == never
+	return out
 }
 
 // wanted says whether an announced object is to be read.
@@ -308,75 +313,4 @@ func (p *post) keep(ctx context.Context) {
 			}
 		}
 	}
-}
-
-// A Parked is a message that nobody understands. It is kept by the sink as a position
-// with the name parked/<id>; the position parked is the list of ids, oldest first.
-type Parked struct {
-	ID       string    `json:"id"`
-	Reason   string    `json:"reason"`
-	Body     string    `json:"body"` // its first 16 KiB
-	Sent     time.Time `json:"sent"`
-	Parked   time.Time `json:"parked"`
-	Receives int       `json:"receives"`
-}
-
-const parkedList = "parked"
-
-// CountParked returns how many messages of the source are parked; position reads what
-// the sink keeps for it.
-func CountParked(position func(name string) ([]byte, error)) (int, error) {
-	ids, err := parkedIDs(position(parkedList))
-	return len(ids), err
-}
-
-func parkedIDs(list []byte, err error) ([]string, error) {
-	var ids []string
-	if err != nil || len(list) == 0 {
-		return nil, err
-	}
-	if err := json.Unmarshal(list, &ids); err != nil {
-		return nil, fmt.Errorf("read the list of parked messages: %w", err)
-	}
-	return ids, nil
-}
-
-// park keeps the message with the reason, and forgets the oldest beyond maxParked.
-func (p *post) park(ctx context.Context, m message, reason error) error {
-	body := m.body
-	if len(body) > maxBody {
-		body = strings.ToValidUTF8(body[:maxBody], "")
-	}
-	value, err := json.Marshal(Parked{ID: m.id, Reason: reason.Error(), Body: body, Sent: m.sent, Parked: p.o.Now().UTC(), Receives: m.receives})
-	if err != nil {
-		return err
-	}
-	p.parking.Lock()
-	defer p.parking.Unlock()
-	ids, err := parkedIDs(p.sink.Position(ctx, p.o.Name, parkedList))
-	if err != nil {
-		return err
-	}
-	if err := p.sink.SetPosition(ctx, p.o.Name, parkedList+"/"+m.id, value); err != nil {
-		return err
-	}
-	if !slices.Contains(ids, m.id) {
-		ids = append(ids, m.id)
-	}
-	for len(ids) > maxParked {
-		if err := p.sink.SetPosition(ctx, p.o.Name, parkedList+"/"+ids[0], nil); err != nil {
-			return err
-		}
-		ids = ids[1:]
-	}
-	list, err := json.Marshal(ids)
-	if err != nil {
-		return err
-	}
-	if err := p.sink.SetPosition(ctx, p.o.Name, parkedList, list); err != nil {
-		return err
-	}
-	p.stats.parked.Add(1)
-	p.log.Warn("message parked", "message", m.id, "reason", reason)
-	return nil
 }

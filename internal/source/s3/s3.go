@@ -122,7 +122,8 @@ type Source struct {
 	keys   map[string]*rsa.PublicKey
 	log    *slog.Logger
 	stats  counters
-	places places // for messages about permissions
+	again  chan again // parked messages to try again
+	places places     // for messages about permissions
 }
 
 var _ source.Source = (*Source)(nil)
@@ -168,7 +169,7 @@ func newSource(o Options, b bucket, q queue) *Source {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Source{o: o, bucket: b, queue: q, log: log.With("source", o.Name), places: placesOf(&o)}
+	return &Source{o: o, bucket: b, queue: q, again: make(chan again), log: log.With("source", o.Name), places: placesOf(&o)}
 }
 
 // Name is that of the options.

@@ -19,6 +19,7 @@ func (s *Source) Run(ctx context.Context, sink source.Sink) error {
 	if s.queue != nil {
 		r.wg.Go(func() { r.readQueue(ctx) })
 	}
+	r.wg.Go(func() { r.retryParked(ctx) })
 	r.wg.Go(func() { r.recent(ctx) })
 	r.wg.Go(func() { r.deep(ctx) })
 	r.wg.Wait()
@@ -112,7 +113,7 @@ func (r *run) setProgress(ctx context.Context, from, to time.Time) error {
 	if err != nil {
 		return err
 	}
-	return r.sink.SetPosition(ctx, r.o.Name, listedDays, b)
+	return r.sink.SetPositions(ctx, r.o.Name, map[string][]byte{listedDays: b})
 }
 
 // caughtUp moves the end of the days listed.

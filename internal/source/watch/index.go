@@ -97,7 +97,7 @@ func (x *index) flush(ctx context.Context, sink source.Sink, name string) error 
 			b = binary.BigEndian.AppendUint64(b, e.path)
 			b = binary.BigEndian.AppendUint64(b, e.sum)
 		}
-		if err := sink.SetPosition(ctx, name, shardName(i), b); err != nil {
+		if err := sink.SetPositions(ctx, name, map[string][]byte{shardName(i): b}); err != nil {
 			return fmt.Errorf("note what has been read: %w", err)
 		}
 		x.dirty[i] = false

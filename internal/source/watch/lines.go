@@ -130,7 +130,7 @@ func (s *Source) offerPart(ctx context.Context, f *os.File, fl *flight, last *pl
 	if err != nil {
 		return fmt.Errorf("write the plan: %w", err)
 	}
-	if err := s.sink.SetPosition(ctx, s.opt.Name, key, text); err != nil {
+	if err := s.sink.SetPositions(ctx, s.opt.Name, map[string][]byte{key: text}); err != nil {
 		return errors.Join(errStore, err)
 	}
 	return s.deliverPart(ctx, fl, next)

@@ -188,13 +188,15 @@ func (s *sink) Position(_ context.Context, src, name string) ([]byte, error) {
 	return nil, nil
 }
 
-func (s *sink) SetPosition(_ context.Context, src, name string, value []byte) error {
+func (s *sink) SetPositions(_ context.Context, src string, values map[string][]byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.step() {
 		return errDead
 	}
-	s.positions[src+"\x00"+name] = string(value)
+	for name, value := range values {
+		s.positions[src+"\x00"+name] = string(value)
+	}
 	return nil
 }
 
