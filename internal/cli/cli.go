@@ -22,6 +22,7 @@ type commands struct {
 	Exceptions ExceptionsCmd `cmd:"" help:"Exceptions of rules: list, test, add, delete."`
 	Silences   SilencesCmd   `cmd:"" help:"Maintenance windows and snoozes."`
 	Coverage   CoverageCmd   `cmd:"" help:"Show what was expected, read, failed and late, by account, region and hour."`
+	Sources    SourcesCmd    `cmd:"" help:"Messages of queues that could not be dealt with: list, try again."`
 	Backfill   BackfillCmd   `cmd:"" help:"Run rules over a time that has passed, into the same alerts."`
 	Runs       RunsCmd       `cmd:"" help:"List backfills, reloads and other runs."`
 	Store      StoreCmd      `cmd:"" help:"Check, measure or compact what is stored."`

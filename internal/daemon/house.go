@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
 	"time"
 
 	"github.com/debutsec/debut/internal/pipeline"
 	"github.com/debutsec/debut/internal/serve"
 	"github.com/debutsec/debut/internal/server/api"
 	"github.com/debutsec/debut/internal/source"
-	"github.com/debutsec/debut/internal/source/s3"
 	"github.com/debutsec/debut/internal/store"
 	"github.com/debutsec/debut/kql"
 	"github.com/debutsec/debut/query"
@@ -216,13 +214,9 @@ func (d *Daemon) Backfill(ctx context.Context, r api.BackfillRequest) (string, e
 
 // bucket lists the objects of an S3 source for a backfill.
 func (d *Daemon) bucket(r api.BackfillRequest) (iter.Seq2[pipeline.Object, error], error) {
-	i := slices.IndexFunc(d.sources, func(s *running) bool { return s.Name() == r.Source })
-	if i < 0 {
-		return nil, fmt.Errorf("%w: no source is called %q", store.ErrInvalid, r.Source)
-	}
-	bucket, ok := d.sources[i].Source.(*s3.Source)
-	if !ok {
-		return nil, fmt.Errorf("%w: source %s is no bucket: only those can be read again", store.ErrInvalid, r.Source)
+	bucket, err := d.bucketOf(r.Source, "only those can be read again")
+	if err != nil {
+		return nil, err
 	}
 	return Objects(d.ctx, bucket.Objects(d.ctx, d.engine.Since(r.From), r.To.Add(time.Hour))), nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/debutsec/debut/internal/source/push"
 	"github.com/debutsec/debut/internal/source/s3"
 	"github.com/debutsec/debut/internal/source/watch"
+	"github.com/debutsec/debut/internal/store"
 	"github.com/debutsec/debut/query"
 )
 
@@ -157,4 +159,26 @@ func (d *Daemon) pushHandler() http.Handler {
 
 func object(ctx context.Context, x source.Delivery) pipeline.Object {
 	return pipeline.Object{Name: x.Name, Key: x.Key, Open: func() (io.ReadCloser, error) { return x.Open(ctx) }}
+}
+
+// bucketOf returns the source of that name, which must be a bucket.
+func (d *Daemon) bucketOf(name, only string) (*s3.Source, error) {
+	i := slices.IndexFunc(d.sources, func(s *running) bool { return s.Name() == name })
+	if i < 0 {
+		return nil, fmt.Errorf("%w: no source is called %q", store.ErrInvalid, name)
+	}
+	b, ok := d.sources[i].Source.(*s3.Source)
+	if !ok {
+		return nil, fmt.Errorf("%w: source %s is no bucket: %s", store.ErrInvalid, name, only)
+	}
+	return b, nil
+}
+
+// Retry implements server.Daemon.
+func (d *Daemon) Retry(ctx context.Context, name string, ids []string) (map[string]error, error) {
+	b, err := d.bucketOf(name, "only those have messages")
+	if err != nil {
+		return nil, err
+	}
+	return b.Retry(ctx, ids)
 }

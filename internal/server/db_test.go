@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"testing"
@@ -99,6 +100,7 @@ func putToken(tb testing.TB, db store.DB, role string) string {
 type daemon struct {
 	notReady  []string
 	reloads   int
+	retried   []string
 	err       error
 	searched  api.EventQuery
 	failAfter int
@@ -137,6 +139,14 @@ func (d *daemon) Reload(ctx context.Context, _ string) (api.ReloadReport, error)
 		return api.ReloadReport{}, d.asked(ctx)
 	}
 	return api.ReloadReport{Running: 1, Added: []string{"rule-a"}, Diagnostics: []api.Diagnostic{{Severity: "warning", Code: "unknown-rule", Message: "m"}}}, d.err
+}
+
+func (d *daemon) Retry(_ context.Context, source string, ids []string) (map[string]error, error) {
+	if source != "trail" {
+		return nil, fmt.Errorf("%w: no source is called %q", store.ErrInvalid, source)
+	}
+	d.retried = ids
+	return map[string]error{"m1": nil, "m2": errors.New("it is not in the bucket")}, d.err
 }
 
 func (d *daemon) Backfill(ctx context.Context, r api.BackfillRequest) (string, error) {

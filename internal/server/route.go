@@ -77,6 +77,8 @@ func (s *Server) table() []route {
 
 		{"GET", v1 + "/coverage", RoleRead, s.coverage},
 		{"GET", v1 + "/objects", RoleRead, s.listObjects},
+		{"GET", v1 + "/parked", RoleRead, s.listParked},
+		{"POST", v1 + "/parked/retry", RoleAdmin, s.retryParked},
 		{"GET", v1 + "/search", RoleRead, s.search},
 
 		{"GET", v1 + "/tokens", RoleAdmin, s.listTokens},

@@ -33,6 +33,11 @@ type Daemon interface {
 	// Reload loads rules and exceptions anew. If rules cannot be loaded, what ran
 	// goes on running and the error says why.
 	Reload(ctx context.Context, by string) (api.ReloadReport, error)
+	// Retry tries messages again that a source has parked. What takes longer than ctx
+	// lasts goes on, and is not in the answer; the others are, by id: nil, so the
+	// message is gone, or why it stays. An error that wraps store.ErrInvalid is the
+	// caller's.
+	Retry(ctx context.Context, source string, ids []string) (map[string]error, error)
 }
 
 // A Backfiller runs rules over history.

@@ -630,6 +630,7 @@ func TestWithoutDaemon(t *testing.T) {
 		c.fails(c.do(method, api.Prefix+path, ""), api.Unavailable, "needs the running server")
 	}
 	c.fails(c.do("POST", api.Prefix+"/backfills", `{"from":"2026-01-01T00:00:00Z","to":"2026-01-02T00:00:00Z"}`), api.Unavailable, "needs the running server")
+	c.fails(c.do("POST", api.Prefix+"/parked/retry", `{"source":"trail","all":true}`), api.Unavailable, "needs the running server")
 	c.want(200, c.do("GET", "/metrics", ""), nil)
 }
 

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/rand"
 	"encoding/hex"
@@ -105,6 +106,27 @@ func AllPositions(tx Tx, source string) iter.Seq2[Pair, error] {
 			}
 		}
 	}
+}
+
+// PositionSources returns the names of the sources that remember something, in order.
+func PositionSources(tx Tx) ([]string, error) {
+	var out []string
+	for n := -1; n < len(out); {
+		n = len(out)
+		var from []byte
+		if n > 0 {
+			from = Behind(keyText(nil, out[n-1]))
+		}
+		for p, err := range tx.Range(Positions, from, nil) {
+			if err != nil {
+				return nil, err
+			}
+			name, _, _ := bytes.Cut(p.Key, []byte{0})
+			out = append(out, string(name))
+			break
+		}
+	}
+	return out, nil
 }
 
 func positionKey(source, name string) []byte {

@@ -236,6 +236,47 @@ type Object struct {
 	Reason   string    `json:"reason,omitempty"`
 }
 
+// ParkedList is messages of queues that could not be dealt with.
+type ParkedList struct {
+	Messages []Parked `json:"messages"`      // of each source, the latest first
+	More     bool     `json:"more,omitzero"` // there are more than the limit
+}
+
+// A Parked is a message of a queue that could not be dealt with.
+type Parked struct {
+	Source   string    `json:"source"`
+	ID       string    `json:"id"`
+	Reason   string    `json:"reason"`
+	Sent     time.Time `json:"sent,omitzero"`
+	Parked   time.Time `json:"parked"` // when it was tried last
+	Receives int       `json:"receives"`
+	// Body is the text of the message; Cut: its beginning, so it cannot be tried again.
+	Body string `json:"body"`
+	Cut  bool   `json:"cut,omitzero"`
+}
+
+// A RetryRequest asks for parked messages to be tried again: those that are named, or
+// All of the source.
+type RetryRequest struct {
+	Source string   `json:"source"`
+	IDs    []string `json:"ids,omitempty"`
+	All    bool     `json:"all,omitzero"`
+}
+
+// RetryReport says what became of parked messages that were tried again.
+type RetryReport struct {
+	Messages []Retried `json:"messages"`
+}
+
+// A Retried is a parked message that was tried again.
+type Retried struct {
+	ID string `json:"id"`
+	// State is done: all that it announces is durable, and it is gone; parked: it stays,
+	// for the reason; trying: it takes longer, and goes on.
+	State  string `json:"state"`
+	Reason string `json:"reason,omitempty"`
+}
+
 // A TokenInput is what is needed to make a token.
 type TokenInput struct {
 	Name   string    `json:"name"`

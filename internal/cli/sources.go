@@ -1,0 +1,153 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"github.com/debutsec/debut/internal/report"
+	"github.com/debutsec/debut/internal/server/api"
+)
+
+// SourcesCmd holds the commands about what sources could not deal with.
+type SourcesCmd struct {
+	Parked SourcesParkedCmd `cmd:"" help:"List parked messages: what they are, and why."`
+	Retry  SourcesRetryCmd  `cmd:"" help:"Try parked messages again."`
+}
+
+// SourcesParkedCmd lists parked messages.
+type SourcesParkedCmd struct {
+	serverFlags
+
+	Source string `placeholder:"NAME" help:"Only of this source."`
+	Limit  int    `default:"100" placeholder:"N" help:"At most so many, of each source the latest first."`
+	Format string `enum:"table,json" default:"table" help:"table, or json with the text of each message."`
+}
+
+// Help is shown below the flags.
+func (*SourcesParkedCmd) Help() string {
+	return `A message of a queue is parked if nobody understands it, or if what it announces cannot be read: it is
+taken from the queue and kept here with the reason.
+
+Examples:
+  debut sources parked
+  debut sources parked --source org --format json`
+}
+
+// Run implements the command.
+func (c *SourcesParkedCmd) Run(env *Env) error {
+	list, err := c.parked(env, c.Source, c.Limit)
+	if err != nil {
+		return err
+	}
+	if c.Format == "json" {
+		return writeJSON(env, list)
+	}
+	l := &report.List{Header: []string{"SOURCE", "ID", "PARKED (UTC)", "SENT (UTC)", "REASON"}}
+	for i := range list.Messages {
+		m := &list.Messages[i]
+		l.Rows = append(l.Rows, []string{m.Source, m.ID, moment(m.Parked), moment(m.Sent), m.Reason})
+	}
+	if err := writeList(env, l, "No parked messages."); err != nil {
+		return err
+	}
+	if list.More {
+		env.say("there are more; raise --limit, or choose with --source\n")
+	}
+	return nil
+}
+
+func (f *serverFlags) parked(env *Env, source string, limit int) (*api.ParkedList, error) {
+	v := url.Values{"limit": {strconv.Itoa(limit)}}
+	if source != "" {
+		v.Set("source", source)
+	}
+	list := &api.ParkedList{}
+	return list, f.get(env, "/parked", v, list)
+}
+
+// SourcesRetryCmd tries parked messages again.
+type SourcesRetryCmd struct {
+	serverFlags
+
+	IDs    []string `arg:"" optional:"" name:"id" help:"Ids of parked messages."`
+	All    bool     `help:"All parked messages."`
+	Source string   `placeholder:"NAME" help:"Only of this source."`
+	Format string   `enum:"table,json" default:"table" help:"table or json."`
+}
+
+// Help is shown below the flags.
+func (*SourcesRetryCmd) Help() string {
+	return `A message is gone once all that it announces is stored and evaluated. One that fails again stays, with the
+new reason. One that takes longer than 20 seconds goes on: 'debut sources parked' lists it until it is done with.
+
+Examples:
+  debut sources retry 0f6c1a9e-5a3b-4f6e-9a44-0d7f8f3f1c11
+  debut sources retry --all --source org
+
+Exit codes: 0 none is parked again, 1 one is, or the work failed, 2 wrong usage.`
+}
+
+// Run implements the command.
+func (c *SourcesRetryCmd) Run(env *Env) error {
+	if c.All == (len(c.IDs) > 0) {
+		return &ExitError{Code: ExitUsage, Err: fmt.Errorf("give either ids of messages or --all"), Hint: "'debut sources parked' lists them"}
+	}
+	ids, err := c.bySource(env)
+	if err != nil {
+		return err
+	}
+	l := &report.List{Header: []string{"SOURCE", "ID", "STATE", "REASON"}}
+	var all api.RetryReport
+	parked := 0
+	for _, source := range slices.Sorted(maps.Keys(ids)) {
+		var got api.RetryReport
+		if err := c.send(env, http.MethodPost, "/parked/retry", api.RetryRequest{Source: source, IDs: ids[source]}, &got); err != nil {
+			return err
+		}
+		for _, m := range got.Messages {
+			if m.State == "parked" {
+				parked++
+			}
+			l.Rows = append(l.Rows, []string{source, m.ID, m.State, m.Reason})
+		}
+		all.Messages = append(all.Messages, got.Messages...)
+	}
+	if c.Format == "json" {
+		err = writeJSON(env, all)
+	} else {
+		err = writeList(env, l, "No parked messages.")
+	}
+	if parked > 0 {
+		err = cmp.Or(err, error(&ExitError{Code: ExitFailed, Err: fmt.Errorf("%s parked again", plural(int64(parked), "message is", "messages are"))}))
+	}
+	return err
+}
+
+// bySource returns the ids of the messages that are to be tried, by source.
+func (c *SourcesRetryCmd) bySource(env *Env) (map[string][]string, error) {
+	out := map[string][]string{}
+	if c.Source != "" && !c.All {
+		out[c.Source] = c.IDs
+		return out, nil
+	}
+	list, err := c.parked(env, c.Source, 1000)
+	if err != nil {
+		return nil, err
+	}
+	for i := range list.Messages {
+		if m := &list.Messages[i]; c.All || slices.Contains(c.IDs, m.ID) {
+			out[m.Source] = append(out[m.Source], m.ID)
+		}
+	}
+	for _, id := range c.IDs {
+		if !slices.ContainsFunc(list.Messages, func(m api.Parked) bool { return m.ID == id }) {
+			return nil, &ExitError{Code: ExitUsage, Err: fmt.Errorf("there is no parked message %s", id), Hint: "'debut sources parked' lists them; one that was dealt with is gone"}
+		}
+	}
+	return out, nil
+}
