@@ -30,7 +30,9 @@ func TestScripts(t *testing.T) {
 		Dir:                "testdata/script",
 		RequireUniqueNames: true,
 		UpdateScripts:      os.Getenv("UPDATE") != "",
-		Cmds:               map[string]func(*testscript.TestScript, bool, []string){"eventually": eventually, "envline": envline, "aws": aws},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"eventually": eventually, "envline": envline, "aws": aws, "s3sqs": s3sqs,
+		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("ROOT", root)
 			env.Setenv("NOW", "2026-01-15T12:00:00Z")

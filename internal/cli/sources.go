@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -95,7 +96,7 @@ Exit codes: 0 none is parked again, 1 one is, or the work failed, 2 wrong usage.
 // Run implements the command.
 func (c *SourcesRetryCmd) Run(env *Env) error {
 	if c.All == (len(c.IDs) > 0) {
-		return &ExitError{Code: ExitUsage, Err: fmt.Errorf("give either ids of messages or --all"), Hint: "'debut sources parked' lists them"}
+		return &ExitError{Code: ExitUsage, Err: errors.New("give either ids of messages or --all"), Hint: "'debut sources parked' lists them"}
 	}
 	ids, err := c.bySource(env)
 	if err != nil {
@@ -106,7 +107,7 @@ func (c *SourcesRetryCmd) Run(env *Env) error {
 	parked := 0
 	for _, source := range slices.Sorted(maps.Keys(ids)) {
 		var got api.RetryReport
-		if err := c.send(env, http.MethodPost, "/parked/retry", api.RetryRequest{Source: source, IDs: ids[source]}, &got); err != nil {
+		if err := c.send(env, http.MethodPost, "/parked/retry", api.RetryRequest{Source: source, IDs: ids[source], All: len(ids[source]) == 0}, &got); err != nil {
 			return err
 		}
 		for _, m := range got.Messages {
@@ -128,14 +129,14 @@ func (c *SourcesRetryCmd) Run(env *Env) error {
 	return err
 }
 
-// bySource returns the ids of the messages that are to be tried, by source.
+// bySource returns the ids of the messages that are to be tried, by source; none: all.
 func (c *SourcesRetryCmd) bySource(env *Env) (map[string][]string, error) {
 	out := map[string][]string{}
-	if c.Source != "" && !c.All {
+	if c.Source != "" {
 		out[c.Source] = c.IDs
 		return out, nil
 	}
-	list, err := c.parked(env, c.Source, 1000)
+	list, err := c.parked(env, "", 1000)
 	if err != nil {
 		return nil, err
 	}

@@ -138,7 +138,7 @@ var statusMetrics = []statusMetric{ //nolint:gochecknoglobals // a constant tabl
 		bySource(func(src *api.SourceStatus) float64 { return float64(src.Rejected) })),
 	metric("source_failed_objects_total", "Objects that could not be read.", prometheus.CounterValue, []string{"source"},
 		bySource(func(src *api.SourceStatus) float64 { return float64(src.Failed) })),
-	metric("source_parked_messages", "Messages that nobody understands and that are kept.", prometheus.GaugeValue, []string{"source"},
+	metric("source_parked_messages", "Messages that could not be dealt with and that are kept.", prometheus.GaugeValue, []string{"source"},
 		bySource(func(src *api.SourceStatus) float64 { return float64(src.Parked) })),
 	metric("hits_total", "Events that the query of a rule matched.", prometheus.CounterValue, nil,
 		one(func(st *api.Status, _ time.Time) float64 { return float64(st.Hits) })),

@@ -63,7 +63,7 @@ type SourceStatus struct {
 	Bytes    int64     `json:"bytes"`
 	Rejected int64     `json:"rejected"`
 	Failed   int64     `json:"failed"` // objects
-	// Parked is how many messages are kept that nobody understands, whenever they came.
+	// Parked is how many messages are kept that could not be dealt with, whenever they came.
 	Parked int `json:"parked,omitzero"`
 }
 

@@ -187,7 +187,7 @@ func (s *Source) object(key, version string) source.Object {
 type Stats struct {
 	Messages, Deleted int64 // SQS messages received, and deleted
 	Ignored           int64 // objects announced that are not ours: another bucket, prefix, kind or too old
-	Parked            int64 // messages that nobody understands
+	Parked            int64 // messages that could not be dealt with
 	Listed            int64 // objects seen in listings
 	Lists             int64 // requests to list
 	Gets              int64 // requests to read, and for metadata
