@@ -119,7 +119,7 @@ type Rollup struct {
 	RollupKey
 
 	Count       int64
-	First, Last time.Time // of the events, UTC
+	First, Last time.Time // of the events, UTC; exact to the microsecond
 }
 
 // A RollupQuery says which rollups to yield: those of full hours with From ≤ Hour < To

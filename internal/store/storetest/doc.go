@@ -1,5 +1,5 @@
-// Package storetest is the conformance suite of store.DB: what store's comments
-// promise, as tests. A new store calls it from one test of its own.
+// Package storetest is the conformance suite of store.DB and store.Events: what store's
+// comments promise, as tests. A new store calls it from one test of its own.
 //
 //	func TestStore(t *testing.T) {
 //		t.Parallel()
@@ -14,4 +14,6 @@
 //
 // [Run] is for every store, [RunDurable] for one that is on disk. Besides a test for
 // each sentence of the contract, random transactions are held against plain maps.
+// [RunEvents] is for every store of events, and [SameEvents] holds two of them against
+// each other.
 package storetest
