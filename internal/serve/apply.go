@@ -86,6 +86,17 @@ func (a *applier) run() error {
 			return err
 		}
 	}
+	if err := a.finish(); err != nil {
+		return err
+	}
+	if a.work.counts {
+		return store.PutFact(a.tx, store.FactFolded, a.end)
+	}
+	return nil
+}
+
+// finish makes alerts of the findings that were settled, and stores them.
+func (a *applier) finish() error {
 	for id, u := range a.units {
 		if err := a.unit(id, u); err != nil {
 			return err
@@ -94,13 +105,7 @@ func (a *applier) run() error {
 	if err := a.limit(); err != nil {
 		return err
 	}
-	if err := a.write(); err != nil {
-		return err
-	}
-	if a.work.counts {
-		return store.PutFact(a.tx, store.FactFolded, a.end)
-	}
-	return nil
+	return a.write()
 }
 
 // A group is the hits of a batch in one group of a rule, and what is remembered of it.
@@ -224,7 +229,7 @@ func (a *applier) change(index int, old, found []store.Finding) error {
 			}
 		}
 		if !same {
-			learned, err := a.learned(index, f, handles)
+			learned, err := a.learned(index, old, f, handles)
 			if err != nil {
 				return err
 			}
@@ -275,10 +280,16 @@ func (a *applier) inherited(old []store.Finding, f *store.Finding) []string {
 
 // learned reports whether a finding began before the start of alerting. A version of a
 // rule that came into use later alerts from then on, but keeps the alerts that another
-// one has made; and what a backfill has raised stays.
-func (a *applier) learned(index int, f *store.Finding, inherited []string) (bool, error) {
+// one has made; and what a backfill has raised stays. A threshold that is crossed only
+// after a version came into use is news, though its first event is not.
+func (a *applier) learned(index int, old []store.Finding, f *store.Finding, inherited []string) (bool, error) {
 	if len(inherited) == 0 {
-		return f.Time < a.set.start[index], nil
+		if a.set.engine.Rules[index].Type != rule.Threshold || f.Time < a.e.start {
+			return f.Time < a.set.start[index], nil
+		}
+		return f.Last < a.set.start[index] || slices.ContainsFunc(old, func(o store.Finding) bool {
+			return o.Learned && o.Time >= f.Time && o.Time <= f.Last
+		}), nil
 	}
 	for _, handle := range inherited {
 		p, err := a.load(handle)

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/debutsec/debut/internal/store"
-	"github.com/debutsec/debut/query"
 )
 
 // replay folds what the log has and the database has not.
@@ -104,7 +103,7 @@ func (e *Engine) plan(ctx context.Context, rules []Rule) (set *ruleset, missing 
 
 // Reload puts other rules in place of those that run. Rules of which nothing changed
 // that memory depends on go on with it; the others are rebuilt from stored events,
-// while their old versions go on alerting, and raise no alert that is dated before
+// while their old versions go on alerting, and raise no alert for what was one before
 // now. It returns how many were rebuilt.
 func (e *Engine) Reload(ctx context.Context, rules []Rule) (rebuilt int, err error) {
 	e.reload.Lock()
@@ -161,9 +160,6 @@ func (e *Engine) swap(ctx context.Context, rules []Rule, set *ruleset) error {
 	}
 	return err
 }
-
-// rebuildRecords is how many events are folded at once.
-const rebuildRecords = 4096
 
 // rebuild makes the memory of the rules that are missing from stored events, then puts
 // all rules in place. What needs the committer runs through between.
@@ -233,57 +229,6 @@ func (e *Engine) rebuild(ctx context.Context, rules []Rule, missing []int, betwe
 		}
 		return e.swap(ctx, rules, all)
 	})
-}
-
-// relearn folds the stored events that the rules of a set may still need.
-func (e *Engine) relearn(ctx context.Context, set *ruleset, now time.Time, between func(func() error) error) error {
-	from := now
-	either := make([]query.Expr, 0, len(set.engine.Rules))
-	for _, r := range set.engine.Rules {
-		since := now
-		if r.Folds() {
-			since = r.History(now)
-		} else if r.Reach() > 0 {
-			since = now.Add(-2 * r.Reach())
-		}
-		if since.Before(from) {
-			from = since
-		}
-		either = append(either, r.Query)
-	}
-	m := set.engine.NewMatcher()
-	ch := &chunk{}
-	fold := func() error {
-		if len(ch.records) == 0 {
-			return nil
-		}
-		err := between(func() error { return e.committer.apply(ctx, set, []*chunk{ch}, work{}) })
-		ch = &chunk{}
-		return err
-	}
-	for s, err := range e.opt.Events.Scan(ctx, store.Scan{
-		From: from, Match: query.Or(either...),
-		Damaged: func(name string, err error) {
-			e.opt.Log.Warn("stored events cannot be read: memory is rebuilt without them", "name", name, "error", err)
-		},
-	}) {
-		if err != nil {
-			return err
-		}
-		r := s.Record
-		r.Raw = bytes.Clone(r.Raw)
-		ch.set, ch.records = set, append(ch.records, r)
-		ch.meta.Ingested = now
-		if err := ch.matchOne(m, s.Event, len(ch.records)-1); err != nil {
-			return err
-		}
-		if len(ch.records) >= rebuildRecords {
-			if err := fold(); err != nil {
-				return err
-			}
-		}
-	}
-	return fold()
 }
 
 // Release ends the time in which new-terms alerts are provisional: those that still

@@ -280,13 +280,16 @@ func (a *applier) describe(p *pending, index int, s *detect.Signal, account, reg
 // that would be learned.
 func (a *applier) adopt(index int, f *store.Finding) ([]string, error) {
 	o, err := a.event(&f.Hit, "")
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil // nobody can tell any more
+	}
 	if err != nil {
 		return nil, err
 	}
 	uuid := alert.UUID(a.set.engine.Rules[index], &f.Hit, o.ev)
 	al, err := store.GetAlert(a.tx, uuid)
-	if err != nil || al == nil || al.Withdrawn {
-		return nil, err
+	if err != nil || al == nil || al.Withdrawn || al.UUID != uuid {
+		return nil, err // one that began there once begins earlier: this is not all of it
 	}
 	return []string{al.Handle}, nil
 }

@@ -1,0 +1,155 @@
+package serve
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/debutsec/debut/detect"
+	"github.com/debutsec/debut/internal/store"
+	"github.com/debutsec/debut/query"
+	"github.com/debutsec/debut/rule"
+)
+
+// rebuildRecords is how many events are folded at once.
+const rebuildRecords = 4096
+
+// relearn folds the stored events that the rules of a set may still need.
+func (e *Engine) relearn(ctx context.Context, set *ruleset, now time.Time, between func(func() error) error) error {
+	from := now
+	var rest []int
+	for i, r := range set.engine.Rules {
+		switch {
+		case r.Type == rule.Threshold:
+			if err := e.relearnThreshold(ctx, set, i, now, between); err != nil {
+				return err
+			}
+			continue
+		case r.Folds() && r.History(now).Before(from):
+			from = r.History(now)
+		}
+		rest = append(rest, i)
+	}
+	return e.learn(ctx, set, rest, from, time.Time{}, between)
+}
+
+// relearnThreshold folds what a threshold may still need: what its windows reach, and,
+// of a finding that may still grow, all from its beginning, however long ago that was.
+// Only then it is known which alert is the finding's.
+func (e *Engine) relearnThreshold(ctx context.Context, set *ruleset, index int, now time.Time, between func(func() error) error) error {
+	learning := *set
+	learning.adopts = false
+	reach := set.engine.Rules[index].Reach()
+	from, to := now.Add(-2*reach), time.Time{}
+	for step := 2 * reach; ; step *= 2 {
+		if err := e.learn(ctx, &learning, []int{index}, from, to, between); err != nil {
+			return err
+		}
+		more, err := e.beginsBefore(ctx, set.number[index], from.Add(reach), now.Add(-reach))
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+		from, to = from.Add(-step), from
+	}
+	return between(func() error { return e.committer.adopt(ctx, set, index, from.UnixNano()) })
+}
+
+// beginsBefore reports whether a finding of a version of a rule begins before a time and
+// is not over.
+func (e *Engine) beginsBefore(ctx context.Context, number int32, begin, over time.Time) (found bool, err error) {
+	err = e.opt.DB.View(ctx, func(tx store.Tx) error {
+		for f, err := range store.AllFindings(tx, number) {
+			if err != nil {
+				return err
+			}
+			if f.Time < begin.UnixNano() && f.Last >= over.UnixNano() {
+				found = true
+				return nil
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
+// adopt gives the findings that a threshold has learned the alerts that another version
+// of the rule has made for them. Hits from before a time were not read.
+func (c *committer) adopt(ctx context.Context, set *ruleset, index int, from int64) error {
+	err := c.e.opt.DB.Update(ctx, func(tx store.Tx) error {
+		if err := store.PutHitsForgotten(tx, set.number[index], from); err != nil {
+			return err
+		}
+		var learned []*store.Finding
+		for f, err := range store.AllFindings(tx, set.number[index]) {
+			if err != nil {
+				return err
+			}
+			if f.Learned {
+				learned = append(learned, f)
+			}
+		}
+		a := newApplier(ctx, c, tx, set, nil, work{})
+		for _, f := range learned {
+			if err := a.settleFinding(index, f, true, nil); err != nil {
+				return err
+			}
+		}
+		return a.finish()
+	})
+	if err != nil {
+		c.intervals = newIntervals() // what it knows of this transaction is not so
+	}
+	return err
+}
+
+// learn folds the stored events between two times that some rules of a set match; a
+// zero end is none.
+func (e *Engine) learn(ctx context.Context, set *ruleset, rules []int, from, to time.Time, between func(func() error) error) error {
+	if len(rules) == 0 {
+		return nil
+	}
+	either := make([]query.Expr, len(rules))
+	for i, index := range rules {
+		either[i] = set.engine.Rules[index].Query
+	}
+	m := set.engine.NewMatcher()
+	ch := &chunk{}
+	fold := func() error {
+		if len(ch.records) == 0 {
+			return nil
+		}
+		err := between(func() error { return e.committer.apply(ctx, set, []*chunk{ch}, work{}) })
+		ch = &chunk{}
+		return err
+	}
+	for s, err := range e.opt.Events.Scan(ctx, store.Scan{
+		From: from, To: to, Match: query.Or(either...), Copies: true,
+		Damaged: func(name string, err error) {
+			e.opt.Log.Warn("stored events cannot be read: memory is rebuilt without them", "name", name, "error", err)
+		},
+	}) {
+		if err != nil {
+			return err
+		}
+		r := s.Record
+		r.Raw = bytes.Clone(r.Raw)
+		ch.set, ch.records = set, append(ch.records, r)
+		ch.meta.Ingested = e.opt.Now().UTC()
+		had := len(ch.hits)
+		if err := ch.matchOne(m, s.Event, len(ch.records)-1); err != nil {
+			return err
+		}
+		wanted := slices.DeleteFunc(ch.hits[had:], func(h detect.Hit) bool { return !slices.Contains(rules, int(h.Rule)) })
+		ch.hits = ch.hits[:had+len(wanted)]
+		if len(ch.records) >= rebuildRecords {
+			if err := fold(); err != nil {
+				return err
+			}
+		}
+	}
+	return fold()
+}
