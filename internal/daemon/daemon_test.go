@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -366,6 +367,74 @@ func TestBrokenRuleGoesOn(t *testing.T) {
 				}
 				if r := d.reloaded(base); r.Running != 1 || !slices.Equal(r.Removed, []string{id}) {
 					t.Errorf("the reload says %+v", r)
+				}
+			})
+		})
+	}
+}
+
+// A file that gets another name and an error at once is still the file of its rule.
+func TestBrokenAndRenamedRuleGoesOn(t *testing.T) {
+	t.Parallel()
+	const id, second = "11111111-2222-3333-4444-555555555555", "22222222-2222-3333-4444-555555555555"
+	text := fmt.Sprintf(ruleFile, "a rule", "event.action: SendCommand")
+	other := strings.Replace(fmt.Sprintf(ruleFile, "second", "event.action: StartSession"), id, second, 1)
+	for name, tc := range map[string]struct {
+		files  map[string]string // that are there instead
+		kept   []string
+		change []string // of the files afterwards: name, text
+		then   []string // kept
+	}{
+		"no TOML":     {map[string]string{"new.toml": "[rule\n", "second.toml": other}, []string{id}, []string{"new.toml", text}, nil},
+		"no query":    {map[string]string{"new.toml": fmt.Sprintf(ruleFile, "a rule", "event.action: ("), "second.toml": other}, []string{id}, []string{"new.toml", text}, nil},
+		"empty":       {map[string]string{"new.toml": "", "second.toml": other}, []string{id}, []string{"new.toml", text}, nil},
+		"never right": {map[string]string{"new.toml": "[rule\n", "second.toml": other}, []string{id}, []string{"new.toml", "[rul"}, []string{id}},
+		"gone":        {map[string]string{"new.toml": "[rule\n", "second.toml": other}, []string{id}, []string{"new.toml", ""}, []string{id}},
+		"a folder": {
+			map[string]string{"moved/rule.toml": "[rule\n", "moved/second.toml": "[rul"},
+			[]string{id, second},
+			[]string{"moved/rule.toml", text},
+			[]string{second},
+		},
+		"named by the errors": {
+			map[string]string{"a.toml": "[rule\n", "b.toml": strings.Replace(text, "now-7d", "now+7d", 1)},
+			[]string{id, second},
+			[]string{"a.toml", other},
+			[]string{id},
+		},
+		"sound":             {map[string]string{"new.toml": text, "second.toml": other}, nil, []string{"new.toml", text}, nil},
+		"gone and no other": {map[string]string{"second.toml": other}, nil, []string{"second.toml", other}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t)
+			put := func(name, text string) {
+				path := filepath.Join(d.rules, name)
+				if err := cmp.Or(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			put("second.toml", other)
+			d.run(func(base string) {
+				for _, name := range []string{"rule.toml", "second.toml"} {
+					if err := os.Remove(filepath.Join(d.rules, name)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for name, text := range tc.files {
+					put(name, text)
+				}
+				for range 2 { // it stays so, however often
+					if r := d.reloaded(base); !slices.Equal(r.Kept, tc.kept) || len(tc.kept) > 0 && (r.Running != 2 || len(r.Removed) > 0) {
+						t.Errorf("the reload says %+v", r)
+					}
+				}
+				put(tc.change[0], tc.change[1])
+				if r := d.reloaded(base); !slices.Equal(r.Kept, tc.then) {
+					t.Errorf("the reload afterwards says %+v", r)
+				}
+				if log := d.log.String(); len(tc.kept) > 0 != strings.Contains(log, "a rule goes on as it was") {
+					t.Errorf("the log says\n%s", log)
 				}
 			})
 		})

@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"maps"
+	"path"
 	"slices"
 
 	"github.com/debutsec/debut/internal/server/api"
@@ -22,8 +24,12 @@ func (l *loadedRules) keepFiles(files []*rule.File, skipped []string, before *lo
 			ids[r.ID] = true
 		}
 	}
+	moved := movedFiles(files, before)
 	for i, f := range files {
 		was := before.files[f.Name]
+		if was == nil {
+			was = moved[f.Name]
+		}
 		if was == nil {
 			continue
 		}
@@ -58,6 +64,46 @@ func (l *loadedRules) keepFiles(files []*rule.File, skipped []string, before *lo
 		}
 	}
 	return files
+}
+
+// movedFiles returns what files said under another name before, by the name that they
+// have now. A file that is broken does not say what it is, so one at a new path may be
+// any of those that have gone in the same change: the one whose rule its errors name, or
+// that was called the same, or, if nothing tells, any.
+func movedFiles(files []*rule.File, before *loadedRules) map[string]*rule.File {
+	there := map[string]bool{}
+	var broken []*rule.File
+	for _, f := range files {
+		there[f.Name] = true
+		if before.files[f.Name] == nil && (hollow(f) || slices.ContainsFunc(f.Diagnostics, isError)) {
+			broken = append(broken, f)
+		}
+	}
+	out := map[string]*rule.File{}
+	if len(broken) == 0 {
+		return out
+	}
+	for _, name := range slices.Sorted(maps.Keys(before.files)) {
+		was := before.files[name]
+		if there[name] || len(was.Rules) == 0 {
+			continue
+		}
+		names := func(f *rule.File) bool {
+			return slices.ContainsFunc(f.Diagnostics, func(x query.Diagnostic) bool {
+				return slices.ContainsFunc(was.Rules, func(r *rule.Rule) bool { return r.ID == x.RuleID })
+			})
+		}
+		i := slices.IndexFunc(broken, names)
+		if i < 0 {
+			i = slices.IndexFunc(broken, func(f *rule.File) bool { return path.Base(f.Name) == path.Base(name) })
+		}
+		f := broken[max(i, 0)]
+		if out[f.Name] == nil {
+			out[f.Name] = &rule.File{Name: f.Name}
+		}
+		out[f.Name].Rules = append(out[f.Name].Rules, was.Rules...)
+	}
+	return out
 }
 
 // hollow reports whether a file has nothing that acts.
