@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -24,7 +25,7 @@ type commands struct {
 	Coverage   CoverageCmd   `cmd:"" help:"Show what was expected, read, failed and late, by account, region and hour."`
 	Sources    SourcesCmd    `cmd:"" help:"Messages of queues that could not be dealt with: list, try again."`
 	Backfill   BackfillCmd   `cmd:"" help:"Run rules over a time that has passed, into the same alerts."`
-	Runs       RunsCmd       `cmd:"" help:"List backfills, reloads and other runs."`
+	Runs       RunsCmd       `cmd:"" help:"List backfills and reloads."`
 	Store      StoreCmd      `cmd:"" help:"Check, measure or compact what is stored."`
 	Notify     NotifyCmd     `cmd:"" help:"Test channels, and list what waits to be told."`
 	Tokens     TokensCmd     `cmd:"" help:"Tokens of the API."`
@@ -80,8 +81,12 @@ func Main(env *Env) (code int) {
 func usageHint(err error) string {
 	var pe *kong.ParseError
 	if errors.As(err, &pe) && pe.Context != nil {
-		if path := pe.Context.Command(); path != "" {
-			return fmt.Sprintf("see 'debut %s --help'", strings.Fields(path)[0])
+		words := strings.Fields(pe.Context.Command())
+		if i := slices.IndexFunc(words, func(w string) bool { return strings.ContainsAny(w[:1], "<[") }); i >= 0 {
+			words = words[:i] // the rest are arguments
+		}
+		if len(words) > 0 {
+			return fmt.Sprintf("see 'debut %s --help'", strings.Join(words, " "))
 		}
 	}
 	return "see 'debut --help'"

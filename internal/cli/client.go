@@ -89,11 +89,8 @@ func (f *serverFlags) connectWith(env *Env, writes, create bool, more opener) (*
 	if found, err := c.running(dir); found || err != nil {
 		return c, err
 	}
-	if _, err := os.Stat(filepath.Join(dir, sqlite.File)); errors.Is(err, fs.ErrNotExist) && !create {
-		return nil, &ExitError{
-			Code: ExitUsage, Err: fmt.Errorf("there is no store in %s", dir),
-			Hint: "name the data folder with --data, or a server with --server; 'debut serve' makes a store",
-		}
+	if isAbsent(filepath.Join(dir, sqlite.File)) && !create {
+		return nil, noStore(dir, "name the data folder with --data, or a server with --server; 'debut serve' makes a store")
 	}
 	db, err := open(env.Context, dir, !writes)
 	switch {
@@ -117,6 +114,16 @@ func (f *serverFlags) connectWith(env *Env, writes, create bool, more opener) (*
 	s := server.New(o)
 	c.http = &http.Client{Transport: inProcess{s.As(server.Identity{By: c.user, From: "command", Role: server.RoleAdmin})}}
 	return c, nil
+}
+
+// isAbsent reports whether there is no such file, nor folder that it could be in.
+func isAbsent(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+func noStore(dir, hint string) error {
+	return &ExitError{Code: ExitUsage, Err: fmt.Errorf("there is no store in %s", dir), Hint: hint}
 }
 
 // userName is who runs the command, as the audit log names them.
@@ -163,7 +170,11 @@ func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastRe
 // running looks for a server of this machine that has the data folder open. A file
 // that it left behind when it was killed leads to nobody.
 func (c *client) running(dir string) (bool, error) {
-	address, err := os.ReadFile(filepath.Join(dir, server.AddressFile))
+	path := filepath.Join(dir, server.AddressFile)
+	if isAbsent(path) {
+		return false, nil
+	}
+	address, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -252,7 +263,13 @@ func (c *client) do(method, path string, query url.Values, body any) (*http.Resp
 	}
 	res, err := c.http.Do(r)
 	if err != nil {
+		if e, ok := errors.AsType[*url.Error](err); ok {
+			err = e.Err // it would say again whom and what was asked
+		}
 		e := &ExitError{Code: ExitFailed, Err: fmt.Errorf("ask %s: %w", c.base, err)}
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			e.Hint = "no server listens there: does 'debut serve' run, and is the port right?"
+		}
 		if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 			e.Hint = "name the certificate of the server, or of who signed it, with --ca"
 		}

@@ -21,14 +21,14 @@ type RunsCmd struct {
 	serverFlags
 
 	ID     string `arg:"" optional:"" help:"Show this one alone."`
-	Kind   string `placeholder:"KIND" help:"Only backfill, rebuild, reload, compact or expire."`
+	Kind   string `placeholder:"KIND" help:"Only backfill or reload."`
 	Limit  int    `default:"50" placeholder:"N" help:"At most so many, the latest first."`
 	Format string `enum:"table,json" default:"table" help:"table or json."`
 }
 
 // Help is shown below the flags.
 func (*RunsCmd) Help() string {
-	return `Backfills, rebuilds of memory after a change of a rule, and other work that has a beginning and an end.
+	return `Backfills, and reloads of rules with how many of them were rebuilt.
 
 Examples:
   debut runs --kind backfill
@@ -41,8 +41,12 @@ func (c *RunsCmd) Run(env *Env) error {
 		return c.one(env)
 	}
 	v := url.Values{"limit": {strconv.Itoa(c.Limit)}}
-	if c.Kind != "" {
+	switch c.Kind {
+	case "":
+	case "backfill", "reload":
 		v.Set("kind", c.Kind)
+	default:
+		return usagef("--kind %q is no kind of run: backfill or reload", c.Kind)
 	}
 	var list api.RunList
 	if err := c.get(env, "/runs", v, &list); err != nil {

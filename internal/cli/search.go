@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"time"
 
 	"github.com/debutsec/debut/ecs"
@@ -165,15 +166,14 @@ func openEvents(env *Env, data dataFlag, readOnly bool, o events.Options) (*even
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	// A folder that was mistyped would look like an empty store.
+	if isAbsent(filepath.Join(dir, sqlite.File)) {
+		return nil, nil, nil, noStore(dir, "name the data folder with --data; 'debut serve' makes a store")
+	}
 	db, err := sqlite.Open(env.Context, dir, sqlite.Options{ReadOnly: readOnly, Program: "debut " + version})
 	switch {
 	case errors.Is(err, store.ErrInUse):
 		return nil, nil, nil, &ExitError{Code: ExitFailed, Err: err, Hint: "the server that has it open does this by itself; else stop it first"}
-	case errors.Is(err, store.ErrNotFound):
-		return nil, nil, nil, &ExitError{
-			Code: ExitUsage, Err: fmt.Errorf("there is no store in %s", dir),
-			Hint: "name the data folder with --data; 'debut serve' makes a store",
-		}
 	case err != nil:
 		return nil, nil, nil, err
 	}

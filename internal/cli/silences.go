@@ -178,7 +178,11 @@ func (f *serverFlags) add(env *Env, in *api.SilenceInput) error {
 	if err := f.send(env, http.MethodPost, "/silences", in, &s); err != nil {
 		return err
 	}
-	env.say("%s stored: from %s to %s UTC\n", s.Kind, moment(s.Start), cmp.Or(moment(s.End), "whenever it is deleted,"))
+	until := "until it is deleted"
+	if !s.End.IsZero() {
+		until = "to " + moment(s.End) + " UTC"
+	}
+	env.say("%s stored: from %s UTC %s\n", s.Kind, moment(s.Start), until)
 	return write(env, []byte(s.ID+"\n"))
 }
 

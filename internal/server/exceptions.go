@@ -102,9 +102,6 @@ func (s *Server) putException(w http.ResponseWriter, r *http.Request) error {
 // saveException stores an exception, in the place of another if there is one to
 // replace, after it was tested; then it acts.
 func (s *Server) saveException(w http.ResponseWriter, r *http.Request, e *store.Exception, replace string) error {
-	if err := s.knownRules(e); err != nil {
-		return err
-	}
 	t, err := s.try(r.Context(), e)
 	if err != nil {
 		return err
@@ -144,14 +141,14 @@ func exceptions(tx store.Tx) (n int, err error) {
 }
 
 // knownRules refuses an exception for a rule that is not there: it would wait for ever.
-func (s *Server) knownRules(e *store.Exception) error {
+func (s *Server) knownRules(member string, ids []string) error {
 	if s.o.Daemon == nil {
 		return nil
 	}
 	rules := s.o.Daemon.Rules()
-	for _, id := range e.RuleIDs {
+	for _, id := range ids {
 		if !slices.ContainsFunc(rules, func(r api.RuleStatus) bool { return r.ID == id }) {
-			return &api.Error{Code: api.Invalid, Message: "rule_ids: no rule with the id " + id + " is loaded", Hint: "'debut rules list' shows the ids"}
+			return &api.Error{Code: api.Invalid, Message: member + ": no rule with the id " + id + " is loaded", Hint: "'debut rules list' shows the ids"}
 		}
 	}
 	return nil

@@ -85,16 +85,7 @@ func (s *Server) checkSilence(x *store.Silence, now time.Time) error {
 			return diags
 		}
 	}
-	if s.o.Daemon == nil {
-		return nil
-	}
-	rules := s.o.Daemon.Rules()
-	for _, id := range x.Rules {
-		if !slices.ContainsFunc(rules, func(r api.RuleStatus) bool { return r.ID == id }) {
-			return &api.Error{Code: api.Invalid, Message: "rules: no rule with the id " + id + " is loaded", Hint: "'debut rules list' shows the ids"}
-		}
-	}
-	return nil
+	return s.knownRules("rules", x.Rules)
 }
 
 func (s *Server) deleteSilence(w http.ResponseWriter, r *http.Request) error {

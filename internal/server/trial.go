@@ -29,6 +29,9 @@ func (s *Server) try(ctx context.Context, e *store.Exception) (*api.Trial, error
 	case x == nil:
 		return nil, diags
 	}
+	if err := s.knownRules("rule_ids", e.RuleIDs); err != nil {
+		return nil, err
+	}
 	var t api.Trial
 	if s.o.Trier != nil {
 		t, err = s.o.Trier.TryException(ctx, e)

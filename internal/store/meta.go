@@ -138,11 +138,10 @@ func positionKey(source, name string) []byte {
 	return fmt.Appendf(keyText(nil, clean(source)), "%.256s~%x", name, id)
 }
 
-// A Run is one run of work that was asked for: a backfill, a rebuild, a compaction, a
-// reload.
+// A Run is one run of work that was asked for: a backfill, a reload.
 type Run struct {
 	ID      string           `json:"id"`
-	Kind    string           `json:"kind"` // backfill, rebuild, reload, compact, expire
+	Kind    string           `json:"kind"` // backfill, reload
 	By      string           `json:"by"`
 	Started time.Time        `json:"started"`
 	Ended   time.Time        `json:"ended,omitzero"`
