@@ -305,25 +305,17 @@ func (a *applier) learned(index int, old []store.Finding, f *store.Finding, inhe
 func (a *applier) settleFinding(index int, f *store.Finding, sameEvent bool, handles []string) error {
 	sup := a.set.suppression[index]
 	a.written = append(a.written, idOf(f))
-	if sup == nil || f.Learned {
-		if f.Learned && a.set.adopts {
-			adopted, err := a.adopt(index, f)
-			if err != nil {
-				return err
-			}
-			handles = append(handles, adopted...)
-			f.Learned = len(adopted) == 0
-		}
-		var s *detect.Signal
-		if !f.Learned {
-			s = &detect.Signal{Hit: f.Hit}
-		}
-		handle, err := a.settle(index, s, handles)
+	if f.Learned && a.set.adopts {
+		adopted, err := a.adopt(index, f)
 		if err != nil {
 			return err
 		}
-		f.Handle = handle
-		return store.PutFinding(a.tx, f)
+		handles = append(handles, adopted...)
+		f.Learned = len(adopted) == 0
+	}
+	// What is learned is in no suppression group, but for that of an alert that is adopted.
+	if sup == nil || f.Learned && !a.set.adopts {
+		return a.settleAlone(index, f, handles)
 	}
 	if !sameEvent || sup.NeedsEvent() && f.Instance == (ecs.ID{}) {
 		var ev ecs.Event
@@ -343,17 +335,26 @@ func (a *applier) settleFinding(index int, f *store.Finding, sameEvent bool, han
 		}
 		f.SuppressedEnd = s.SuppressedEnd
 	}
-	if f.Instance == (ecs.ID{}) { // doNotSuppress: it stands alone
-		handle, err := a.settle(index, &detect.Signal{Hit: f.Hit}, handles)
-		if err != nil {
-			return err
-		}
-		f.Handle = handle
-		return store.PutFinding(a.tx, f)
+	if f.Instance == (ecs.ID{}) { // doNotSuppress
+		return a.settleAlone(index, f, handles)
 	}
 	u := a.unitOf(index, f)
 	u.handles = append(u.handles, handles...)
 	u.refs[refKey{f.ID, f.Content}] = f.Ref
+	return store.PutFinding(a.tx, f)
+}
+
+// settleAlone gives a finding an alert of its own, unless it is learned.
+func (a *applier) settleAlone(index int, f *store.Finding, handles []string) error {
+	var s *detect.Signal
+	if !f.Learned {
+		s = &detect.Signal{Hit: f.Hit}
+	}
+	handle, err := a.settle(index, s, handles)
+	if err != nil {
+		return err
+	}
+	f.Handle = handle
 	return store.PutFinding(a.tx, f)
 }
 
@@ -416,7 +417,13 @@ func (a *applier) unit(id unitID, u *unit) error {
 	if err != nil {
 		return err
 	}
-	findings = slices.DeleteFunc(findings, func(f store.Finding) bool { return f.Learned })
+	// What was learned is not counted, but for what the alert of another version of the
+	// rule, which came before it, has suppressed.
+	first := slices.IndexFunc(findings, func(f store.Finding) bool { return !f.Learned })
+	if first < 0 {
+		first = len(findings)
+	}
+	findings = findings[first:]
 	handles := u.handles
 	for i := range findings {
 		f := &findings[i]
@@ -450,8 +457,8 @@ func (a *applier) unit(id unitID, u *unit) error {
 		if left != nil && f.ID == left.ID && f.Group == left.Group && f.Time == left.Time {
 			want = handle
 		}
-		if f.Handle != want {
-			f.Handle = want
+		if f.Handle != want || f.Learned {
+			f.Handle, f.Learned = want, false
 			if err := store.PutFinding(a.tx, f); err != nil {
 				return err
 			}

@@ -7,3 +7,6 @@ func (e *Engine) Calm() {
 	defer e.late.mu.Unlock()
 	e.late.today, e.late.dayGone = maxTime, maxTime
 }
+
+// LearnBy makes rebuilds fold so many events at once.
+func (e *Engine) LearnBy(n int) { e.learnsBy = n }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/debutsec/debut/detect"
 	"github.com/debutsec/debut/ecs"
@@ -71,11 +72,16 @@ func TestRebuildOfALongThreshold(t *testing.T) {
 						send(t, e, fmt.Sprint("before", i), c...)
 					}
 					closeAlert(t, w, "ana", base)
+					e.LearnBy(4)
 					w.notices = nil
+					history := historyAt(t, w, base)
 					if n, err := e.Reload(t.Context(), []serve.Rule{{Input: in, Fingerprint: "two"}}); err != nil || n != 1 {
 						t.Fatalf("%d rebuilt: %v", n, err)
 					}
 					notices = len(w.notices)
+					if diff := cmp.Diff(history, historyAt(t, w, base)); diff != "" {
+						t.Errorf("the rebuild changed the history of the alert: %s", diff)
+					}
 					now = now.Add(20 * time.Minute)
 					send(t, e, "after", after...)
 				})
@@ -91,7 +97,7 @@ func TestRebuildOfALongThreshold(t *testing.T) {
 	}
 }
 
-var extent = regexp.MustCompile(`"(?:first_event_id|last_event|principal|count|distinct|suppressed\w*|docs_count)":("[^"]*"|\d+)`)
+var extent = regexp.MustCompile(`"[\w.]*(?:first_event_id|withheld|principal|count|suppression.end)":("[^"]*"|\w+)`)
 
 // extents says of alerts what they are of, and not when they were made.
 func extents(alerts map[string]string) map[string]string {
@@ -119,4 +125,175 @@ func closeAlert(t testing.TB, w *world, user string, at time.Time) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// historyAt is what has been done with the alerts of a time.
+func historyAt(t testing.TB, w *world, at time.Time) (out []string) {
+	t.Helper()
+	if err := w.db.View(t.Context(), func(tx store.Tx) error {
+		for a, err := range store.AlertsBy(tx, store.Filter{From: at, To: at.Add(time.Second)}) {
+			if err != nil {
+				return err
+			}
+			out = append(out, a.UUID)
+			for _, c := range a.History {
+				out = append(out, c.What)
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// What an alert suppresses goes on being suppressed, and counted, when its rule is
+// rebuilt.
+func TestRebuildGoesOnSuppressing(t *testing.T) {
+	t.Parallel()
+	cat := ecs.NewCatalogue()
+	list := inputs(t, cat)
+	in := list[slices.IndexFunc(list, func(in detect.Input) bool { return in.Rule.ID == "suppressed" })]
+	w := newWorld(t, cat, []serve.Rule{{Input: in, Fingerprint: "one"}})
+	now := base.Add(20 * time.Minute)
+	w.opt.Now = func() time.Time { return now }
+	records := make([]string, 5) // within an hour
+	for i := range records {
+		records[i] = happened(i, base.Add(time.Duration(i)*10*time.Minute), "ana", "StartSession")
+	}
+	run(t, w, func(e *serve.Engine) {
+		send(t, e, "before", records[:2]...)
+		if n, err := e.Reload(t.Context(), []serve.Rule{{Input: in, Fingerprint: "two"}}); err != nil || n != 1 {
+			t.Fatalf("%d rebuilt: %v", n, err)
+		}
+		now = base.Add(time.Hour)
+		send(t, e, "after", records[2:]...)
+	})
+	if diff := cmp.Diff(extents(want(t, cat, []detect.Input{in}, time.Time{}, records)), extents(got(t, w.db))); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"new suppressed arn:aws:iam::111122223333:user/ana"}, w.notices); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// closeAll closes the alerts that are open, and returns how many.
+func closeAll(t testing.TB, w *world) (n int) {
+	t.Helper()
+	if err := w.db.Update(t.Context(), func(tx store.Tx) error {
+		var open []*store.Alert
+		for a, err := range store.AlertsBy(tx, store.Filter{Withheld: true}) {
+			if err != nil {
+				return err
+			}
+			if a.Status != store.Closed {
+				open = append(open, a)
+			}
+		}
+		n = len(open)
+		for _, a := range open {
+			a.Close("expected", "kim", clock())
+			if err := store.PutAlert(tx, a); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// An alert that says when somebody was seen before goes on saying so, though a rebuild
+// does not reach back to that time.
+func TestRebuildKeepsPrevious(t *testing.T) {
+	t.Parallel()
+	cat := ecs.NewCatalogue()
+	w := newWorld(t, cat, []serve.Rule{firstTime(t, cat, "one", "SendCommand")})
+	now := base.AddDate(0, 0, 9)
+	w.opt.Now = func() time.Time { return now }
+	previous := func() (out []string) {
+		if err := w.db.View(t.Context(), func(tx store.Tx) error {
+			for a, err := range store.AlertsBy(tx, store.Filter{Ascending: true}) {
+				if err != nil {
+					return err
+				}
+				out = append(out, a.Time.Format(time.DateOnly)+" after "+a.Previous.Format(time.DateOnly))
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	run(t, w, func(e *serve.Engine) {
+		send(t, e, "a", happened(1, base, "ana", "SendCommand"), happened(2, base.AddDate(0, 0, 8), "ana", "SendCommand"))
+		before := previous()
+		if n, err := e.Reload(t.Context(), []serve.Rule{firstTime(t, cat, "two", "SendCommand")}); err != nil || n != 1 {
+			t.Fatalf("%d rebuilt: %v", n, err)
+		}
+		send(t, e, "b", happened(3, now, "ana", "SendCommand"))
+		if diff := cmp.Diff(before, previous()); diff != "" || before[1] != "2026-03-09 after 2026-03-01" {
+			t.Errorf("%v: %s", before, diff)
+		}
+	})
+}
+
+// Whenever rules are rebuilt, the alerts are those of a scan. (What they say of the time
+// before the history of the rebuild, and the end of an episode that began before it, may
+// be missing.)
+func TestRebuildKeepsAlerts(t *testing.T) {
+	t.Parallel()
+	cat := ecs.NewCatalogue()
+	rapid.Check(t, func(rt *rapid.T) {
+		list := inputs(t, cat)
+		if i := rapid.IntRange(-1, len(list)-1).Draw(rt, "rule alone"); i >= 0 {
+			list = list[i : i+1]
+		}
+		all := entries(rt)
+		cut := rapid.IntRange(1, len(all)).Draw(rt, "cut")
+		now := all[cut-1].at
+		if cut < len(all) && all[cut].at.Equal(now) {
+			return
+		}
+		now = now.Add(time.Second)
+		var before, after, records []string
+		for i, e := range all {
+			if records = append(records, e.record()); i < cut {
+				before = append(before, e.record())
+			} else {
+				after = append(after, e.record())
+			}
+		}
+		w := newWorld(t, cat, rules(list))
+		w.opt.Now = func() time.Time { return now }
+		changed := rules(list)
+		for i := range changed {
+			changed[i].Fingerprint += ", changed"
+		}
+		run(t, w, func(e *serve.Engine) {
+			send(t, e, "before", before...)
+			e.LearnBy(rapid.IntRange(1, 30).Draw(rt, "at once"))
+			told, closed := len(w.notices), 0
+			if rapid.Bool().Draw(rt, "close") {
+				closed = closeAll(t, w)
+			}
+			if n, err := e.Reload(t.Context(), changed); err != nil || n != len(list) {
+				rt.Fatalf("%d rebuilt: %v", n, err)
+			}
+			if len(w.notices) > told {
+				rt.Errorf("the rebuild told %v", w.notices[told:])
+			}
+			if closed > 0 && closeAll(t, w) > 0 {
+				rt.Error("the rebuild opened alerts that were closed")
+			}
+			now = clock()
+			if len(after) > 0 {
+				send(t, e, "after", after...)
+			}
+		})
+		if diff := cmp.Diff(extents(want(t, cat, list, time.Time{}, records)), extents(got(t, w.db))); diff != "" {
+			rt.Fatal(diff)
+		}
+	})
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/debutsec/debut/rule"
 )
 
-// rebuildRecords is how many events are folded at once.
-const rebuildRecords = 4096
+// learnsBy is how many events are folded at once.
+const learnsBy = 4096
 
 // relearn folds the stored events that the rules of a set may still need.
 func (e *Engine) relearn(ctx context.Context, set *ruleset, now time.Time, between func(func() error) error) error {
@@ -29,24 +29,39 @@ func (e *Engine) relearn(ctx context.Context, set *ruleset, now time.Time, betwe
 		case r.Folds() && r.History(now).Before(from):
 			from = r.History(now)
 		}
+		if begin := set.bucketBegin(i, now); begin.Before(from) {
+			from = begin
+		}
 		rest = append(rest, i)
 	}
 	return e.learn(ctx, set, rest, from, time.Time{}, between)
 }
 
+// bucketBegin is when the time began over which a rule suppresses now; now if it does not
+// suppress.
+func (s *ruleset) bucketBegin(index int, now time.Time) time.Time {
+	sup := s.suppression[index]
+	if sup == nil {
+		return now
+	}
+	return time.Unix(0, floorDiv(now.UnixNano(), sup.Length())*sup.Length()).UTC()
+}
+
 // relearnThreshold folds what a threshold may still need: what its windows reach, and,
-// of a finding that may still grow, all from its beginning, however long ago that was.
-// Only then it is known which alert is the finding's.
+// of a finding that may still grow, all from its beginning, however long ago that was:
+// by that it finds its alert.
 func (e *Engine) relearnThreshold(ctx context.Context, set *ruleset, index int, now time.Time, between func(func() error) error) error {
-	learning := *set
-	learning.adopts = false
 	reach := set.engine.Rules[index].Reach()
-	from, to := now.Add(-2*reach), time.Time{}
+	over := now.Add(-reach)
+	if begin := set.bucketBegin(index, now); begin.Before(over) {
+		over = begin
+	}
+	from, to := over.Add(-reach), time.Time{}
 	for step := 2 * reach; ; step *= 2 {
-		if err := e.learn(ctx, &learning, []int{index}, from, to, between); err != nil {
+		if err := e.learn(ctx, set, []int{index}, from, to, between); err != nil {
 			return err
 		}
-		more, err := e.beginsBefore(ctx, set.number[index], from.Add(reach), now.Add(-reach))
+		more, err := e.beginsBefore(ctx, set.number[index], from.Add(reach), over)
 		if err != nil {
 			return err
 		}
@@ -55,7 +70,11 @@ func (e *Engine) relearnThreshold(ctx context.Context, set *ruleset, index int, 
 		}
 		from, to = from.Add(-step), from
 	}
-	return between(func() error { return e.committer.adopt(ctx, set, index, from.UnixNano()) })
+	return between(func() error {
+		return e.opt.DB.Update(ctx, func(tx store.Tx) error { // what is before was not read
+			return store.PutHitsForgotten(tx, set.number[index], from.UnixNano())
+		})
+	})
 }
 
 // beginsBefore reports whether a finding of a version of a rule begins before a time and
@@ -74,36 +93,6 @@ func (e *Engine) beginsBefore(ctx context.Context, number int32, begin, over tim
 		return nil
 	})
 	return found, err
-}
-
-// adopt gives the findings that a threshold has learned the alerts that another version
-// of the rule has made for them. Hits from before a time were not read.
-func (c *committer) adopt(ctx context.Context, set *ruleset, index int, from int64) error {
-	err := c.e.opt.DB.Update(ctx, func(tx store.Tx) error {
-		if err := store.PutHitsForgotten(tx, set.number[index], from); err != nil {
-			return err
-		}
-		var learned []*store.Finding
-		for f, err := range store.AllFindings(tx, set.number[index]) {
-			if err != nil {
-				return err
-			}
-			if f.Learned {
-				learned = append(learned, f)
-			}
-		}
-		a := newApplier(ctx, c, tx, set, nil, work{})
-		for _, f := range learned {
-			if err := a.settleFinding(index, f, true, nil); err != nil {
-				return err
-			}
-		}
-		return a.finish()
-	})
-	if err != nil {
-		c.intervals = newIntervals() // what it knows of this transaction is not so
-	}
-	return err
 }
 
 // learn folds the stored events between two times that some rules of a set match; a
@@ -145,7 +134,7 @@ func (e *Engine) learn(ctx context.Context, set *ruleset, rules []int, from, to 
 		}
 		wanted := slices.DeleteFunc(ch.hits[had:], func(h detect.Hit) bool { return !slices.Contains(rules, int(h.Rule)) })
 		ch.hits = ch.hits[:had+len(wanted)]
-		if len(ch.records) >= rebuildRecords {
+		if len(ch.records) >= e.learnsBy {
 			if err := fold(); err != nil {
 				return err
 			}

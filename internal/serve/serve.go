@@ -98,6 +98,7 @@ type Engine struct {
 	failed    atomic.Pointer[error]
 	troubles  sync.Map // source name: string
 	reload    sync.Mutex
+	learnsBy  int // events that a rebuild folds at once
 	running   atomic.Bool
 
 	late          lateness
@@ -131,7 +132,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	e := &Engine{
 		opt: o, zone: newZoneFields(o.Catalogue), seed: maphash.MakeSeed(), recent: newRecent(),
 		tasks: make(chan *task), chunks: make(chan *chunk, o.Workers), groups: make(chan []*chunk),
-		calls: make(chan call), closing: make(chan struct{}),
+		calls: make(chan call), closing: make(chan struct{}), learnsBy: learnsBy,
 	}
 	e.committer = newCommitter(e)
 	if err := e.begin(ctx); err != nil {

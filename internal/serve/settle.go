@@ -121,6 +121,12 @@ func (a *applier) withdraw(p *pending, into, why string) {
 
 // stand makes the alert of a signal, or brings the one that stands for it up to date.
 func (a *applier) stand(index int, s *detect.Signal, keeper *pending) (string, error) {
+	if keeper != nil && keeper.Group == s.Group && !keeper.Previous.IsZero() {
+		// What was seen before was seen, though a rebuild does not reach so far back.
+		if t := keeper.Previous.UnixNano(); t < s.Time && (!s.Recurs || t > s.Previous) {
+			s.Recurs, s.Previous = true, t
+		}
+	}
 	if a.stands(index, keeper, s) {
 		return keeper.Handle, nil
 	}
@@ -246,7 +252,7 @@ func (a *applier) describe(p *pending, index int, s *detect.Signal, account, reg
 		p.Changed(a.now, "moved: an earlier event came late, of "+m.Time.Format(time.RFC3339))
 	case s.Count > p.Count || s.Suppressed > p.Suppressed:
 		p.Updated = a.now
-		if p.Status == store.Closed {
+		if p.Status == store.Closed && !a.set.adopts { // a rebuild finds again what there was
 			p.Status, p.Reason, p.ClosedAt = store.Open, "", time.Time{}
 			p.Changed(a.now, "reopened: it grew after it was closed")
 			p.tell = "reopened"
