@@ -132,7 +132,7 @@ type RollupQuery struct {
 	Provider  string
 	Action    string
 	Network   string
-	// Totals asks for less: rows need not tell Outcome and Agent, and what differs by
+	// Totals asks for less: Outcome and Agent of rows are empty, and what differs by
 	// these and the hour only is added up, as far as that is cheap. A row is then of Hour
 	// and of other hours.
 	Totals bool

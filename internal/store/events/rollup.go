@@ -37,7 +37,12 @@ func (s *Store) Rollups(ctx context.Context, q store.RollupQuery) iter.Seq2[*sto
 			recent, err = r.logRollups(&q)
 		}
 		s.recent.mu.Unlock()
-		do := func(u *store.Rollup) bool { return yield(u, nil) }
+		do := func(u *store.Rollup) bool {
+			if q.Totals { // what comes from the log has them
+				u.Outcome, u.Agent = "", ""
+			}
+			return yield(u, nil)
+		}
 		more := err == nil
 		if more {
 			more, err = r.rollups(&q, do)

@@ -232,6 +232,9 @@ func (s *Events) Rollups(ctx context.Context, q store.RollupQuery) iter.Seq2[*st
 			if !q.Wants(&k) {
 				continue
 			}
+			if q.Totals {
+				k.Outcome, k.Agent = "", ""
+			}
 			r := sums[k]
 			if r == nil {
 				r = &store.Rollup{RollupKey: k, First: t}
