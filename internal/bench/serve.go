@@ -127,13 +127,21 @@ func (o *body) pass(n int, dst []byte) []byte {
 	if n == 0 {
 		return dst
 	}
+	id := fmt.Sprintf("%08x", n)
 	for _, at := range o.ids {
-		copy(dst[at:], fmt.Sprintf("%08x", n))
+		copy(dst[at:], id)
 	}
+	const day = len(time.DateOnly)
+	last, moved := "", "" // days: an object has one or two
 	for _, at := range o.times {
-		if t, err := time.Parse(time.RFC3339, string(dst[at:at+20])); err == nil {
-			copy(dst[at:], t.AddDate(0, 0, 5*n).Format(time.RFC3339))
+		if text := o.text[at : at+day]; string(text) != last {
+			last = string(text)
+			moved = last
+			if t, err := time.Parse(time.DateOnly, last); err == nil {
+				moved = t.AddDate(0, 0, 5*n).Format(time.DateOnly)
+			}
 		}
+		copy(dst[at:], moved)
 	}
 	return dst
 }
