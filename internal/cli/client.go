@@ -35,7 +35,12 @@ import (
 type serverFlags struct {
 	configFlag
 
-	Data   string `placeholder:"DIR" help:"Data folder, in place of the configuration's. The server that has it open is asked, else the folder is opened."`
+	Data string `placeholder:"DIR" help:"Data folder, in place of the configuration's. The server that has it open is asked, else the folder is opened."`
+	remoteFlags
+}
+
+// remoteFlags name a server, here or elsewhere.
+type remoteFlags struct {
 	Server string `placeholder:"URL" help:"Ask the server there; also $$DEBUT_SERVER."`
 	Token  string `placeholder:"TOKEN" help:"Token for --server. Better in $$DEBUT_TOKEN, where other users cannot see it."`
 	CA     string `name:"ca" placeholder:"FILE" help:"Trust these certificates (PEM) for --server."`
@@ -75,8 +80,8 @@ type opener func(db store.DB, dir string, o *server.Options) (closeIt func() err
 // connectWith is connectOr; if the store is opened here, more opens what else is needed.
 func (f *serverFlags) connectWith(env *Env, writes, create bool, more opener) (*client, error) {
 	c := &client{env: env, user: userName(env), close: func() error { return nil }}
-	if base := cmp.Or(f.Server, env.Getenv("DEBUT_SERVER")); base != "" && f.Data == "" && f.Config == "" {
-		return c, c.remote(f, base)
+	if base := f.base(env); base != "" && f.Data == "" && f.Config == "" {
+		return c, c.remote(&f.remoteFlags, base)
 	}
 	dir := f.Data
 	if dir == "" {
@@ -131,7 +136,10 @@ func userName(env *Env) string {
 	return cmp.Or(env.Getenv("USER"), env.Getenv("LOGNAME"), env.Getenv("USERNAME"), "local")
 }
 
-func (c *client) remote(f *serverFlags, base string) error {
+// base is the address of the server that is named; empty: none is.
+func (f *remoteFlags) base(env *Env) string { return cmp.Or(f.Server, env.Getenv("DEBUT_SERVER")) }
+
+func (c *client) remote(f *remoteFlags, base string) error {
 	u, err := url.Parse(base)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return usagef("--server %q is not a URL such as https://debut.example.com:7780", base)
@@ -351,11 +359,18 @@ func (c *client) lines(path string, query url.Values, f func(line []byte) error)
 	}
 	if names := res.Trailer.Get(server.DamagedTrailer); names != "" {
 		return &ExitError{
-			Code: ExitFailed, Err: fmt.Errorf("parts of the store could not be read, and are missing: %s", safeText(names)),
+			Code: ExitFailed, Err: partlyError{safeText(names)},
 			Hint: "run 'debut store check'",
 		}
 	}
 	return nil
+}
+
+// partlyError is that an answer is whole but for parts of the store that cannot be read.
+type partlyError struct{ names string }
+
+func (e partlyError) Error() string {
+	return "parts of the store could not be read, and are missing: " + e.names
 }
 
 // inProcess answers requests with a handler of this process.

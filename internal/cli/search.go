@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/debutsec/debut/ecs"
@@ -25,6 +27,7 @@ import (
 type SearchCmd struct {
 	Query string `arg:"" optional:"" help:"What events must match, in KQL; all without it."`
 	dataFlag
+	remoteFlags
 
 	From       string   `placeholder:"T" help:"From this time on (RFC 3339, a date, or date math: now-7d)."`
 	To         string   `placeholder:"T" help:"Before this time."`
@@ -43,6 +46,7 @@ Examples:
   debut search 'event.action: SendCommand and not user.name: deploy' --from now-7d
   debut search 'aws.cloudtrail.user_identity.access_key_id: AKIAIOSFODNN7EXAMPLE' --format ndjson
   debut search 'event.outcome: failure' --from 2025-01-06 --to 2025-01-07 --format records -o day.ndjson
+  debut search 'user.name: deploy' --server https://debut.example.com:7780
 
 Exit codes: 0 done, also if nothing matches, 1 failed, or a part of the store could not be read,
 2 wrong usage.`
@@ -87,11 +91,23 @@ func (c *SearchCmd) Run(env *Env) error {
 		damaged[name] = true
 	}}
 	p := c.printer(env, out, cat)
-	if err := c.search(env, cat, enricher, q, p); err != nil {
+	var partly error // what there is was printed
+	if base := c.base(env); base != "" && c.Data == "" && c.Config == "" {
+		err = c.ask(env, base, cat, &q, p)
+		if _, ok := errors.AsType[partlyError](err); ok {
+			partly, err = err, nil
+		}
+	} else {
+		err = c.search(env, cat, enricher, q, p)
+	}
+	if err != nil {
 		return err
 	}
 	if err := cmp.Or(p.end(), out.commit()); err != nil {
 		return fmt.Errorf("write the result: %w", err)
+	}
+	if partly != nil {
+		return partly
 	}
 	if len(damaged) > 0 {
 		return &ExitError{
@@ -124,6 +140,44 @@ func queryError(env *Env, err error) error {
 		complain(env, diags, "more error in the query", "more errors in the query")
 	}
 	return &ExitError{Code: ExitUsage, Err: errors.New("the query cannot be read"), Hint: "docs/kql.md describes the language"}
+}
+
+// ask lets a server search and prints what it finds.
+func (c *SearchCmd) ask(env *Env, base string, cat *ecs.Catalogue, q *store.Scan, p eventPrinter) error {
+	if c.Format == "records" || len(c.GeoIP) > 0 {
+		return usagef("a server gives events as ECS documents: --format records and --geoip need the data folder")
+	}
+	cl := &client{env: env, user: userName(env)}
+	if err := cl.remote(&c.remoteFlags, base); err != nil {
+		return err
+	}
+	v := url.Values{}
+	for name, value := range map[string]string{"q": c.Query, "from": stampOf(q.From), "to": stampOf(q.To)} {
+		if value != "" {
+			v.Set(name, value)
+		}
+	}
+	if q.Limit > 0 {
+		v.Set("limit", strconv.Itoa(q.Limit))
+	}
+	if q.Descending {
+		v.Set("order", "desc")
+	}
+	return cl.lines("/search", v, func(line []byte) error {
+		ev, err := ecs.ParseJSON(cat, line)
+		if err != nil {
+			return fmt.Errorf("read the answer of %s: %w", base, err)
+		}
+		return p.event(&store.Stored{Record: store.Record{Kind: store.KindDocument, Raw: line}, Event: ev})
+	})
+}
+
+// stampOf is a time for a request; empty: none.
+func stampOf(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
 }
 
 // search opens the store and prints what it finds. If the server removes a file before
