@@ -141,7 +141,10 @@ func (c *SourcesRetryCmd) bySource(env *Env) (map[string][]string, error) {
 		return nil, err
 	}
 	for i := range list.Messages {
-		if m := &list.Messages[i]; c.All || slices.Contains(c.IDs, m.ID) {
+		switch m := &list.Messages[i]; {
+		case c.All:
+			out[m.Source] = nil
+		case slices.Contains(c.IDs, m.ID):
 			out[m.Source] = append(out[m.Source], m.ID)
 		}
 	}
