@@ -86,17 +86,6 @@ func (a *applier) run() error {
 			return err
 		}
 	}
-	if err := a.finish(); err != nil {
-		return err
-	}
-	if a.work.counts {
-		return store.PutFact(a.tx, store.FactFolded, a.end)
-	}
-	return nil
-}
-
-// finish makes alerts of the findings that were settled, and stores them.
-func (a *applier) finish() error {
 	for id, u := range a.units {
 		if err := a.unit(id, u); err != nil {
 			return err
@@ -105,7 +94,13 @@ func (a *applier) finish() error {
 	if err := a.limit(); err != nil {
 		return err
 	}
-	return a.write()
+	if err := a.write(); err != nil {
+		return err
+	}
+	if a.work.counts {
+		return store.PutFact(a.tx, store.FactFolded, a.end)
+	}
+	return nil
 }
 
 // A group is the hits of a batch in one group of a rule, and what is remembered of it.
@@ -313,7 +308,8 @@ func (a *applier) settleFinding(index int, f *store.Finding, sameEvent bool, han
 		handles = append(handles, adopted...)
 		f.Learned = len(adopted) == 0
 	}
-	// What is learned is in no suppression group, but for that of an alert that is adopted.
+	// What is learned is in no suppression group; but while alerts are adopted, one of them
+	// may have suppressed it.
 	if sup == nil || f.Learned && !a.set.adopts {
 		return a.settleAlone(index, f, handles)
 	}
