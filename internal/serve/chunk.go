@@ -26,7 +26,8 @@ type chunk struct {
 	set     *ruleset // that the hits are of
 	meta    meta
 	records []store.Record
-	raw     []byte       // what the records' Raw share
+	block   []byte       // what the Raw of the last records share
+	size    int          // bytes of all
 	hits    []detect.Hit // Ref.Offset is the index of the record
 	encoded store.Encoded
 	fresh   []recentKey // of records that are not known to be stored
@@ -35,6 +36,23 @@ type chunk struct {
 	task *task // the delivery; nil when the log is replayed
 	last bool  // of the delivery
 	err  error // the delivery could not be read to its end; then last
+}
+
+// Blocks of a chunk's memory, in bytes: as much as there is by now.
+const (
+	leastBlock = 64 << 10
+	mostBlock  = 1 << 20
+)
+
+// keep copies the text of a record. What was copied before stays where it is: a buffer
+// that grows would copy all of it again and again.
+func (c *chunk) keep(raw []byte) []byte {
+	if cap(c.block)-len(c.block) < len(raw) {
+		c.block = make([]byte, 0, max(len(raw), min(max(c.size, leastBlock), mostBlock)))
+	}
+	start := len(c.block)
+	c.block, c.size = append(c.block, raw...), c.size+len(raw)
+	return c.block[start:len(c.block):len(c.block)]
 }
 
 // meta says where the records of a frame came from. It is written to the log: names

@@ -45,7 +45,7 @@ func (e *Engine) append(ctx context.Context) error {
 				c.end = ends[i]
 				e.recent.add(c.fresh)
 				e.stats.records.Add(int64(len(c.records)))
-				e.stats.bytes.Add(int64(len(c.raw)))
+				e.stats.bytes.Add(int64(c.size))
 			}
 		}
 		select {
@@ -64,14 +64,14 @@ func (e *Engine) append(ctx context.Context) error {
 
 // gather takes what is ready, up to what is committed at once.
 func (e *Engine) gather(c *chunk) []*chunk {
-	group, size := []*chunk{c}, len(c.raw)
+	group, size := []*chunk{c}, c.size
 	for size < groupBytes && len(group) < groupChunks {
 		select {
 		case c, ok := <-e.chunks:
 			if !ok {
 				return group
 			}
-			group, size = append(group, c), size+len(c.raw)
+			group, size = append(group, c), size+c.size
 		default:
 			return group
 		}

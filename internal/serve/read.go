@@ -254,8 +254,7 @@ func (r *reader) take(ev ecs.Event, kind byte, raw []byte, t time.Time, account,
 		return r.full()
 	}
 	c.fresh = append(c.fresh, key)
-	c.raw = append(c.raw, raw...)
-	c.records = append(c.records, store.Record{Kind: kind, Time: t.UnixNano(), ID: key.id, Raw: c.raw[len(c.raw)-len(raw):]})
+	c.records = append(c.records, store.Record{Kind: kind, Time: t.UnixNano(), ID: key.id, Raw: c.keep(raw)})
 	if err := c.matchOne(r.matcher, ev, len(c.records)-1); err != nil {
 		return err
 	}
@@ -264,7 +263,7 @@ func (r *reader) take(ev ecs.Event, kind byte, raw []byte, t time.Time, account,
 
 // full sends the chunk if it is large enough, and begins another.
 func (r *reader) full() error {
-	if len(r.chunk.records) < chunkRecords && len(r.chunk.raw) < chunkBytes {
+	if len(r.chunk.records) < chunkRecords && r.chunk.size < chunkBytes {
 		return nil
 	}
 	if err := r.send(); err != nil {
