@@ -22,7 +22,7 @@ const (
 	groupRaw  = 128 << 20
 	// pageBytes is what is unpacked for a record that stands alone. A page ends with a
 	// batch of rows.
-	pageBytes = 256 << 10
+	pageBytes = 128 << 10
 	batchRows = 128
 	// batchRaw bytes of records end a batch too, and rawRows are written to their column
 	// at once: a page is not looked at in between.
