@@ -167,6 +167,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	g.Go(func() error { return d.server.Serve(ctx) })
 	g.Go(func() error { d.sender.Run(ctx); return nil })
+	g.Go(func() error { return d.wakeSender(ctx) })
 	g.Go(func() error { return d.housekeeping(ctx) })
 	g.Go(func() error { return d.watchRules(ctx) })
 	g.Go(func() error { return d.runTriage(ctx) })

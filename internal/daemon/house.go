@@ -35,17 +35,14 @@ func (d *Daemon) housekeeping(ctx context.Context) error {
 	compact := time.NewTicker(time.Duration(d.opt.Config.Store.CompactInterval))
 	expire := time.NewTicker(expireFirst)
 	cover := time.NewTicker(coverageEvery)
-	wake := time.NewTicker(wakeEvery)
 	defer compact.Stop()
 	defer expire.Stop()
 	defer cover.Stop()
-	defer wake.Stop()
 	tell := func(what string, err error) {
 		if err != nil && !errors.Is(err, context.Canceled) {
 			d.opt.Log.Error(what, "error", err)
 		}
 	}
-	alerts := int64(0)
 	for {
 		select {
 		case <-ctx.Done():
@@ -58,6 +55,19 @@ func (d *Daemon) housekeeping(ctx context.Context) error {
 			tell("nothing is expired", d.expire(ctx))
 		case <-cover.C:
 			tell("the coverage is not checked", d.gaps(ctx))
+		}
+	}
+}
+
+// wakeSender tells the sender of messages of new alerts, whatever else is at work.
+func (d *Daemon) wakeSender(ctx context.Context) error {
+	wake := time.NewTicker(wakeEvery)
+	defer wake.Stop()
+	alerts := int64(0)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
 		case <-wake.C:
 			if n := d.engine.Status().Alerts; n != alerts {
 				alerts = n

@@ -43,10 +43,8 @@ func (s *Store) Compact(ctx context.Context) error {
 	if err := s.sealOld(); err != nil {
 		return err
 	}
-	for _, f := range s.log.sealed() {
-		if err := s.compactFile(ctx, f); err != nil {
-			return fmt.Errorf("compact %s: %w", f.path, err)
-		}
+	if err := s.compactLog(ctx, s.log.sealed()); err != nil {
+		return err
 	}
 	s.dropLog()
 	if err := s.mergeSmall(ctx); err != nil {
@@ -67,28 +65,54 @@ func (s *Store) sealOld() error {
 	return s.log.seal()
 }
 
-// compactFile makes segments of what is in a log file and not in any yet.
-func (s *Store) compactFile(ctx context.Context, f *logFile) error {
+// compactLog makes segments of what is in log files and not in any yet. While one is
+// written the next is read.
+func (s *Store) compactLog(ctx context.Context, files []*logFile) (err error) {
 	s.mu.Lock()
-	from := max(s.segs.compacted, f.base)
+	compacted := s.segs.compacted
 	s.mu.Unlock()
-	if f.end <= from {
-		return nil
+	files = slices.DeleteFunc(slices.Clone(files), func(f *logFile) bool { return f.end <= compacted })
+	var in, next *aheadStream
+	defer func() {
+		if next != nil {
+			_ = next.close() // only read from
+		}
+	}()
+	for i, f := range files {
+		if in, next = next, nil; in == nil {
+			in = s.readLog(f, compacted)
+		}
+		if i+1 < len(files) {
+			next = s.readLog(files[i+1], compacted)
+		}
+		if err := s.compactFile(ctx, f, in, max(compacted, f.base)); err != nil {
+			return fmt.Errorf("compact %s: %w", f.path, err)
+		}
 	}
+	return nil
+}
+
+// readLog begins to read what a log file has from an offset on.
+func (s *Store) readLog(f *logFile, from int64) *aheadStream {
 	p := logPart{f, f.logSums}
-	m := newMerger([]part{{first: minTime, ahead: readAhead(func() (stream, error) {
+	return readAhead(func() (stream, error) {
 		file, err := os.Open(f.path) //nolint:gosec // of our own folder
 		if err != nil {
 			return nil, err //nolint:wrapcheck // has operation and path
 		}
-		in, err := newLogStream(p.walker(file, from, s.damaged), file, minTime, maxTime, false, nil)
+		in, err := newLogStream(p.walker(file, max(from, f.base), s.damaged), file, minTime, maxTime, false, nil)
 		if err != nil {
 			return nil, errors.Join(err, file.Close())
 		}
 		return in, nil
-	})}}, false, true)
+	})
+}
+
+// compactFile makes segments of a log file from an offset on, which in reads.
+func (s *Store) compactFile(ctx context.Context, f *logFile, in *aheadStream, from int64) error {
+	m := newMerger([]part{{first: minTime, ahead: in}}, false, true)
 	defer func() { _ = m.close() }() // only read from
-	count := newCounter(s.segmentsBut(nil), p.min, p.max+1, s.hurtSegment)
+	count := newCounter(s.segmentsBut(nil), f.min, f.max+1, s.hurtSegment)
 	defer count.known.close()
 	made, err := s.writeSegments(ctx, m, count, s.opt.Places, from, f.end)
 	if err != nil {

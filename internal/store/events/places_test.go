@@ -50,10 +50,8 @@ func TestMergeKeepsPlaces(t *testing.T) {
 			if err := s.sealOld(); err != nil {
 				t.Fatal(err)
 			}
-			for _, f := range s.log.sealed() {
-				if err := s.compactFile(context.Background(), f); err != nil {
-					t.Fatal(err)
-				}
+			if err := s.compactLog(context.Background(), s.log.sealed()); err != nil {
+				t.Fatal(err)
 			}
 			s.dropLog()
 		}

@@ -56,15 +56,12 @@ type Writer struct {
 	own  struct{ time, nanos, id, kind, inexact, ingested, raw, bytes int }
 	at   []int // index in the schema of each of columns
 
-	batch [][]parquet.Value // by index in the schema; rows not yet handed on
-	usual []parquet.Value   // of each column; a batch that is short of rows ends in it
-	rows  int               // in batch
-	text  []byte            // of the batch's values
-	most  int               // rows of a group
-	// The records themselves are most of the work, and are written on another goroutine:
-	// records is the batch's, writing the one before, and done says how that went.
-	records, writing records
-	done             chan error // nil: nothing is written
+	usual []parquet.Value // of each column; a batch that is short of rows ends in it
+	most  int             // rows of a group
+	// A batch is written to the columns on a goroutine of its own while the next one is
+	// filled; done says how that went. Nothing else touches the columns meanwhile.
+	batch, writing *batch
+	done           chan error // nil: nothing is written
 	// unplaced says that records have no places: nobody looked.
 	unplaced bool
 	group    struct {
@@ -74,6 +71,16 @@ type Writer struct {
 	info Info
 	last *Row // time and ID of the last
 	err  error
+}
+
+// A batch is some rows, column by column.
+type batch struct {
+	rows   int
+	values [][]parquet.Value // by index in the schema; without the usual ones at the end
+	text   []byte            // of the values
+	// The records themselves, one behind the other, and where each ends.
+	records []byte
+	ends    []int
 }
 
 // NewWriter returns a writer to w. places names the databases that the records' places
@@ -108,7 +115,7 @@ func NewWriter(w io.Writer, cols *Columns, places string) *Writer {
 	options = append(options, parquet.BloomFilters(blooms...))
 	pw := &Writer{cols: cols, out: out, w: parquet.NewGenericWriter[any](out, options...), most: groupRows, unplaced: places == "", last: &Row{}}
 	pw.by = pw.w.ColumnWriters()
-	pw.batch = make([][]parquet.Value, len(pw.by))
+	pw.batch, pw.writing = &batch{values: make([][]parquet.Value, len(pw.by))}, &batch{values: make([][]parquet.Value, len(pw.by))}
 	pw.usual = make([]parquet.Value, len(pw.by))
 	index := func(name string) int {
 		leaf, ok := s.Lookup(name)
@@ -152,12 +159,12 @@ func (w *Writer) Write(r *Row) (err error) {
 	w.info.Raw += int64(len(r.Raw))
 	w.raw(r)
 	w.fields(r)
-	w.rows++ // columns without a value of this row have their usual one
+	w.batch.rows++ // columns without a value of this row have their usual one
 	w.group.rows++
 	w.group.raw += int64(len(r.Raw))
 	full := w.group.rows >= w.most || w.group.raw >= groupRaw
-	if full || w.rows == batchRows || len(w.records.text) >= batchRaw {
-		if err := w.flushBatch(); err != nil {
+	if full || w.batch.rows == batchRows || len(w.batch.records) >= batchRaw {
+		if err := w.flush(); err != nil {
 			return err
 		}
 	}
@@ -180,59 +187,8 @@ func (w *Writer) raw(r *Row) {
 		text = nil
 		w.put(w.own.bytes, parquet.ByteArrayValue(w.keep(string(r.Raw))).Level(0, 1, w.own.bytes))
 	}
-	w.records.text = append(w.records.text, text...)
-	w.records.ends = append(w.records.ends, len(w.records.text))
-}
-
-// records are texts, one behind the other.
-type records struct {
-	text []byte
-	ends []int
-}
-
-// write writes records to their column.
-func (r *records) write(to *parquet.ColumnWriter, column int) (err error) {
-	defer guard(&err)
-	var rows [rawRows]parquet.Value
-	start := 0
-	for part := range slices.Chunk(r.ends, rawRows) {
-		for i, end := range part {
-			rows[i] = parquet.ByteArrayValue(r.text[start:end]).Level(0, 0, column)
-			start = end
-		}
-		if _, err := to.WriteRowValues(rows[:len(part)]); err != nil {
-			return fmt.Errorf("write a record: %w", err)
-		}
-	}
-	return nil
-}
-
-// writeRecords begins to write the batch's records. It takes as long as the next batch
-// does, and touches nothing that other columns do.
-func (w *Writer) writeRecords() error {
-	if err := w.written(); err != nil {
-		return err
-	}
-	w.records, w.writing = w.writing, w.records
-	w.records.ends = w.records.ends[:0]
-	if w.records.text = w.records.text[:0]; cap(w.records.text) > 4*batchRaw {
-		w.records.text = nil // one giant must not keep its room
-	}
-	done := make(chan error, 1) // nobody may wait for it
-	w.done = done
-	r, to, column := w.writing, w.by[w.own.raw], w.own.raw
-	go func() { done <- r.write(to, column) }()
-	return nil
-}
-
-// written waits until the records are written that were begun to be.
-func (w *Writer) written() error {
-	if w.done == nil {
-		return nil
-	}
-	err := <-w.done
-	w.done = nil
-	return err
+	w.batch.records = append(w.batch.records, text...)
+	w.batch.ends = append(w.batch.ends, len(w.batch.records))
 }
 
 func (w *Writer) fields(r *Row) {
@@ -300,41 +256,81 @@ func (w *Writer) value(s shape, values []string) (v parquet.Value, exact bool) {
 
 // keep copies a text that the batch needs until it is written.
 func (w *Writer) keep(s string) []byte {
-	if cap(w.text)-len(w.text) < len(s) {
-		w.text = make([]byte, 0, max(256<<10, len(s))) // what is in use stays where it is
+	b := w.batch
+	if cap(b.text)-len(b.text) < len(s) {
+		b.text = make([]byte, 0, max(256<<10, len(s))) // what is in use stays where it is
 	}
-	start := len(w.text)
-	w.text = append(w.text, s...)
-	return w.text[start:len(w.text):len(w.text)]
+	start := len(b.text)
+	b.text = append(b.text, s...)
+	return b.text[start:len(b.text):len(b.text)]
 }
 
 // put sets the value of the row that is written. The rows before without one get the
 // usual value.
 func (w *Writer) put(column int, v parquet.Value) {
-	b := w.batch[column]
-	for len(b) < w.rows {
+	b := w.batch.values[column]
+	for len(b) < w.batch.rows {
 		b = append(b, w.usual[column])
 	}
-	w.batch[column] = append(b, v)
+	w.batch.values[column] = append(b, v)
 }
 
-func (w *Writer) flushBatch() error {
-	if err := w.writeRecords(); err != nil {
+// flush begins to write the batch.
+func (w *Writer) flush() error {
+	if err := w.written(); err != nil {
 		return err
 	}
-	for i, values := range w.batch {
+	b, next := w.batch, w.writing
+	w.batch, w.writing = next, b
+	next.rows, next.text, next.records, next.ends = 0, next.text[:0], next.records[:0], next.ends[:0]
+	if cap(next.records) > 4*batchRaw {
+		next.records = nil // one giant must not keep its room
+	}
+	for i := range next.values {
+		next.values[i] = next.values[i][:0]
+	}
+	done := make(chan error, 1) // nobody may wait for it
+	w.done = done
+	go func() { done <- w.write(b) }()
+	return nil
+}
+
+// written waits until what was begun to be written is written.
+func (w *Writer) written() error {
+	if w.done == nil {
+		return nil
+	}
+	err := <-w.done
+	w.done = nil
+	return err
+}
+
+// write writes a batch to the columns.
+func (w *Writer) write(b *batch) (err error) {
+	defer guard(&err)
+	for i, values := range b.values {
 		if i == w.own.raw {
 			continue
 		}
-		for len(values) < w.rows {
+		for len(values) < b.rows {
 			values = append(values, w.usual[i])
 		}
 		if _, err := w.by[i].WriteRowValues(values); err != nil {
 			return fmt.Errorf("write a column: %w", err)
 		}
-		w.batch[i] = values[:0]
+		b.values[i] = values // its room
 	}
-	w.rows, w.text = 0, w.text[:0]
+	var rows [rawRows]parquet.Value
+	start := 0
+	for part := range slices.Chunk(b.ends, rawRows) {
+		for i, end := range part {
+			rows[i] = parquet.ByteArrayValue(b.records[start:end]).Level(0, 0, w.own.raw)
+			start = end
+		}
+		if _, err := w.by[w.own.raw].WriteRowValues(rows[:len(part)]); err != nil {
+			return fmt.Errorf("write a record: %w", err)
+		}
+	}
 	return nil
 }
 
@@ -350,7 +346,7 @@ func (w *Writer) Close() (info Info, err error) {
 		return Info{}, w.err
 	}
 	defer guard(&err)
-	if err := errors.Join(w.flushBatch(), w.written()); err != nil {
+	if err := errors.Join(w.flush(), w.written()); err != nil {
 		return Info{}, err
 	}
 	if err := w.w.Close(); err != nil {
