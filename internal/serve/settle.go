@@ -324,6 +324,10 @@ func (a *applier) investigate(p *pending) {
 	}
 }
 
+// usualDocument is how many bytes most documents of alerts have room in: the rule's guide
+// is most of them.
+const usualDocument = 24 << 10
+
 // write stores what became of the alerts, and puts what is to be told in the outbox.
 func (a *applier) write() error {
 	for _, handle := range slices.Sorted(maps.Keys(a.alerts)) {
@@ -340,7 +344,7 @@ func (a *applier) write() error {
 			} else {
 				doc["kibana.alert.rule.execution.type"] = "scheduled"
 			}
-			d := &store.AlertDocument{Document: doc.AppendJSON(nil), Kind: p.kind, Raw: p.raw}
+			d := &store.AlertDocument{Document: doc.AppendJSON(make([]byte, 0, usualDocument)), Kind: p.kind, Raw: p.raw}
 			if err := store.PutAlertDocument(a.tx, handle, d); err != nil {
 				return err
 			}

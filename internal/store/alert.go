@@ -475,7 +475,8 @@ type AlertDocument struct {
 
 // PutAlertDocument stores it under the alert's handle, compressed.
 func PutAlertDocument(tx Tx, handle string, d *AlertDocument) error {
-	b := putText([]byte{d.Kind}, string(d.Document))
+	b := make([]byte, 0, 1+4+len(d.Document)+len(d.Raw))
+	b = putText(append(b, d.Kind), d.Document)
 	return tx.Put(Documents, []byte(handle), compress(append(b, d.Raw...)))
 }
 

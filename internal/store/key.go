@@ -95,6 +95,6 @@ func (d *decoder) err(t Table) error {
 
 func putInt(b []byte, n int64) []byte   { return binary.LittleEndian.AppendUint64(b, uint64(n)) }
 func putUint(b []byte, n uint64) []byte { return binary.LittleEndian.AppendUint64(b, n) }
-func putText(b []byte, s string) []byte {
+func putText[T string | []byte](b []byte, s T) []byte {
 	return append(binary.LittleEndian.AppendUint32(b, uint32(len(s))), s...)
 }
