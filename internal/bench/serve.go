@@ -224,10 +224,14 @@ func (b *bench) ingest(ctx context.Context) error {
 	fed := make(chan struct{})
 	var background sync.WaitGroup
 	background.Go(func() { // as the daemon does it: a compaction that was begun is ended
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
 		for {
-			_ = d.events.Compact(ctx) // an error shows at the end
 			select {
-			case <-time.After(2 * time.Second):
+			case <-tick.C:
+				if d.events.Waiting() {
+					_ = d.events.Compact(ctx) // an error shows at the end
+				}
 			case <-fed:
 				return
 			}

@@ -22,6 +22,7 @@ const provisionalFor = 24 * time.Hour
 
 // Intervals of what is done beside the records.
 const (
+	fullEvery     = time.Second
 	expireFirst   = time.Minute
 	expireEvery   = time.Hour
 	coverageEvery = 5 * time.Minute
@@ -33,9 +34,11 @@ const (
 // housekeeping does what has to be done now and then.
 func (d *Daemon) housekeeping(ctx context.Context) error {
 	compact := time.NewTicker(time.Duration(d.opt.Config.Store.CompactInterval))
+	full := time.NewTicker(fullEvery)
 	expire := time.NewTicker(expireFirst)
 	cover := time.NewTicker(coverageEvery)
 	defer compact.Stop()
+	defer full.Stop()
 	defer expire.Stop()
 	defer cover.Stop()
 	tell := func(what string, err error) {
@@ -47,6 +50,10 @@ func (d *Daemon) housekeeping(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-full.C: // as much as a segment holds need not wait
+			if d.events.Waiting() {
+				tell("the event log is not compacted", d.events.Compact(ctx))
+			}
 		case <-compact.C:
 			tell("the event log is not compacted", d.events.Compact(ctx))
 			tell("provisional alerts", d.release(ctx))

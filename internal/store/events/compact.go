@@ -53,6 +53,15 @@ func (s *Store) Compact(ctx context.Context) error {
 	return s.makeRollups(ctx)
 }
 
+// Waiting reports whether a log file is full and not made into segments yet: Compact need
+// not wait for its time.
+func (s *Store) Waiting() bool {
+	files := s.log.sealed()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(files) > 0 && files[len(files)-1].end > s.segs.compacted
+}
+
 // sealOld ends the log file that is written to if its first frame is old enough.
 func (s *Store) sealOld() error {
 	s.log.mu.Lock()

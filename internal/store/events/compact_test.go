@@ -225,6 +225,34 @@ func TestCompactTheRest(t *testing.T) {
 }
 
 // Small segments of the same days become one.
+// What is full, or was closed, waits for compaction; what is written to does not.
+func TestWaiting(t *testing.T) {
+	t.Parallel()
+	s := open(t, options(t.TempDir(), &memDB{}))
+	for step, want := range []struct {
+		do      func()
+		waiting bool
+	}{
+		{func() {}, false},
+		{func() { add(t, s, encode(t, records(0, 3)...)) }, false},
+		{func() {
+			if err := s.log.seal(); err != nil {
+				t.Fatal(err)
+			}
+		}, true},
+		{func() { add(t, s, encode(t, records(3, 3)...)) }, true},
+		{func() {
+			if err := s.Compact(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}, false},
+	} {
+		if want.do(); s.Waiting() != want.waiting {
+			t.Errorf("step %d: waiting is %t", step, !want.waiting)
+		}
+	}
+}
+
 func TestMerge(t *testing.T) {
 	t.Parallel()
 	dir, db := t.TempDir(), &memDB{}
