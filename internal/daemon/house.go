@@ -33,11 +33,10 @@ const (
 
 // housekeeping does what has to be done now and then.
 func (d *Daemon) housekeeping(ctx context.Context) error {
-	compact := time.NewTicker(time.Duration(d.opt.Config.Store.CompactInterval))
-	full := time.NewTicker(fullEvery)
+	every, full := time.NewTicker(time.Duration(d.opt.Config.Store.CompactInterval)), time.NewTicker(fullEvery)
 	expire := time.NewTicker(expireFirst)
 	cover := time.NewTicker(coverageEvery)
-	defer compact.Stop()
+	defer every.Stop()
 	defer full.Stop()
 	defer expire.Stop()
 	defer cover.Stop()
@@ -46,16 +45,15 @@ func (d *Daemon) housekeeping(ctx context.Context) error {
 			d.opt.Log.Error(what, "error", err)
 		}
 	}
+	c := compaction{store: d.events, tell: func(err error) { tell("the event log is not compacted", err) }}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-full.C: // as much as a segment holds need not wait
-			if d.events.Waiting() {
-				tell("the event log is not compacted", d.events.Compact(ctx))
-			}
-		case <-compact.C:
-			tell("the event log is not compacted", d.events.Compact(ctx))
+		case <-full.C:
+			c.full(ctx)
+		case <-every.C:
+			c.run(ctx)
 			tell("provisional alerts", d.release(ctx))
 		case <-expire.C:
 			expire.Reset(expireEvery)
@@ -63,6 +61,31 @@ func (d *Daemon) housekeeping(ctx context.Context) error {
 		case <-cover.C:
 			tell("the coverage is not checked", d.gaps(ctx))
 		}
+	}
+}
+
+// A compaction is when the event log is made into segments.
+type compaction struct {
+	store interface {
+		Waiting() bool
+		Compact(ctx context.Context) error
+	}
+	tell   func(error)
+	failed bool
+}
+
+// run compacts what there is, at each interval.
+func (c *compaction) run(ctx context.Context) {
+	err := c.store.Compact(ctx)
+	c.failed = err != nil
+	c.tell(err)
+}
+
+// full compacts between the intervals if as much waits as a segment holds. What has
+// failed, as it does on a full disk, is tried again at the next interval only.
+func (c *compaction) full(ctx context.Context) {
+	if !c.failed && c.store.Waiting() {
+		c.run(ctx)
 	}
 }
 
