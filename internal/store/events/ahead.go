@@ -16,13 +16,13 @@ const (
 	aheadBytes   = 256 << 10
 )
 
-// An aheadStream reads a stream before it is asked to. It implements stream, but for the
-// copies of an event, which it does not tell apart from others before it has them.
+// An aheadStream reads a stream before it is asked to. It implements stream.
 type aheadStream struct {
 	full, empty chan *aheadBatch
 	stop        chan struct{}
 	stopped     sync.Once
-	err         error // of the stream's end; set before full is closed
+	err         error // of the stream's end; like panicked set before full is closed
+	panicked    any   // what the goroutine panicked with
 
 	batch *aheadBatch // that is taken from
 	done  int         // of it
@@ -41,6 +41,8 @@ func readAhead(open func() (stream, error)) *aheadStream {
 	a.empty <- &aheadBatch{}
 	go func() {
 		defer close(a.full)
+		// Whoever asks panics instead: he may be able to go on, as a server is.
+		defer func() { a.panicked = recover() }()
 		a.err = a.run(open)
 	}()
 	return a
@@ -79,6 +81,9 @@ func (a *aheadStream) run(open func() (stream, error)) (err error) {
 
 // fill takes entries of a stream, as many as are wanted at most.
 func (b *aheadBatch) fill(s stream, most int) (more bool, err error) {
+	if cap(b.text) > keepBuffer {
+		b.text = nil // one giant must not keep its room
+	}
 	b.entries, b.text = b.entries[:0], b.text[:0]
 	for len(b.entries) < most && len(b.text) < aheadBytes {
 		var e entry
@@ -101,6 +106,9 @@ func (a *aheadStream) next(e *entry) (bool, error) {
 		}
 		a.done = 0
 		if a.batch = <-a.full; a.batch == nil {
+			if a.panicked != nil {
+				panic(a.panicked)
+			}
 			return false, a.err
 		}
 	}

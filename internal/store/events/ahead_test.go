@@ -129,6 +129,26 @@ func TestReadAheadError(t *testing.T) {
 	}
 }
 
+// A panic on the goroutine of a part is one of who asks: a server survives it.
+func TestReadAheadPanic(t *testing.T) {
+	t.Parallel()
+	m := newMerger([]part{
+		{first: 1, open: func() (stream, error) { return &sliceStream{}, nil }},
+		{first: 2, open: func() (stream, error) { panic("of a part") }},
+	}, false, false).readAhead(4)
+	defer func() {
+		if p := recover(); p != "of a part" {
+			t.Errorf("panicked with %v", p)
+		}
+		if err := m.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	var e entry
+	_, err := m.next(&e)
+	t.Errorf("no panic; error %v", err)
+}
+
 // A sliceStream yields entries, and then fails.
 type sliceStream struct {
 	list   []entry

@@ -76,27 +76,27 @@ func (s *Store) sealOld() error {
 
 // compactLog makes segments of what is in log files and not in any yet. While one is
 // written the next is read.
-func (s *Store) compactLog(ctx context.Context, files []*logFile) (err error) {
+func (s *Store) compactLog(ctx context.Context, files []*logFile) error {
 	s.mu.Lock()
 	compacted := s.segs.compacted
 	s.mu.Unlock()
-	files = slices.DeleteFunc(slices.Clone(files), func(f *logFile) bool { return f.end <= compacted })
-	var in, next *aheadStream
-	defer func() {
-		if next != nil {
-			_ = next.close() // only read from
-		}
-	}()
+	files = slices.DeleteFunc(files, func(f *logFile) bool { return f.end <= compacted })
+	var in *aheadStream
 	for i, f := range files {
-		if in, next = next, nil; in == nil {
+		if in == nil {
 			in = s.readLog(f, compacted)
 		}
+		var next *aheadStream
 		if i+1 < len(files) {
 			next = s.readLog(files[i+1], compacted)
 		}
 		if err := s.compactFile(ctx, f, in, max(compacted, f.base)); err != nil {
+			if next != nil {
+				_ = next.close() // only read from
+			}
 			return fmt.Errorf("compact %s: %w", f.path, err)
 		}
+		in = next
 	}
 	return nil
 }
@@ -119,8 +119,8 @@ func (s *Store) readLog(f *logFile, from int64) *aheadStream {
 
 // compactFile makes segments of a log file from an offset on, which in reads.
 func (s *Store) compactFile(ctx context.Context, f *logFile, in *aheadStream, from int64) error {
-	m := newMerger([]part{{first: minTime, ahead: in}}, false, true)
-	defer func() { _ = m.close() }() // only read from
+	defer func() { _ = in.close() }() // only read from
+	m := newMerger([]part{{first: minTime, open: func() (stream, error) { return in, nil }}}, false, true)
 	count := newCounter(s.segmentsBut(nil), f.min, f.max+1, s.hurtSegment)
 	defer count.known.close()
 	made, err := s.writeSegments(ctx, m, count, s.opt.Places, from, f.end)

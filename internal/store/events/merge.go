@@ -35,8 +35,7 @@ type merger struct {
 	falling bool
 	copies  bool   // yield unequal copies of an event too, in order of their hash
 	waiting []part // the next to open at the end
-	begun   int    // how many of these are read already
-	ahead   int    // how many may be: one more with each that was opened, up to most
+	ahead   int    // how many of these are read already: one more with each that was opened, up to most
 	most    int
 	heads   heads
 	single  *head    // whose entry is yielded, if there is no copy of it
@@ -56,11 +55,6 @@ func newMerger(parts []part, falling, copies bool) *merger {
 	m := &merger{falling: falling, copies: copies, waiting: slices.Clone(parts)}
 	m.heads.falling = falling
 	slices.SortStableFunc(m.waiting, func(a, b part) int { return m.order(b.first, a.first) })
-	for i := range parts {
-		if parts[i].ahead != nil {
-			m.begun++
-		}
-	}
 	return m
 }
 
@@ -202,14 +196,11 @@ func (m *merger) openDue() error {
 
 // open opens a part, and begins to read those that come next.
 func (m *merger) open(p part) (stream, error) {
-	if p.ahead != nil {
-		m.begun--
-	}
 	m.ahead = min(m.ahead+1, m.most)
-	for i := len(m.waiting) - 1 - m.begun; i >= 0 && m.begun < m.ahead; i-- {
-		w := &m.waiting[i]
-		w.ahead = readAhead(w.open)
-		m.begun++
+	for i := len(m.waiting) - 1; i >= max(0, len(m.waiting)-m.ahead); i-- {
+		if w := &m.waiting[i]; w.ahead == nil {
+			w.ahead = readAhead(w.open)
+		}
 	}
 	if p.ahead != nil {
 		return p.ahead, nil

@@ -124,7 +124,7 @@ type rollupFile struct {
 	from, to int64 // hours that are wanted, microseconds
 	columns  [numRollupColumns]int
 	wanted   [numTexts]string // of the texts; empty: any
-	some     bool             // something is wanted
+	want     []int            // which are not empty
 
 	texts   [numTexts]*coded
 	numbers [numRollupColumns - numTexts][]int64
@@ -178,6 +178,11 @@ func ReadRollups(file []byte, sums Sums, q *store.RollupQuery, do func(*Rollup) 
 		textPrincipal: q.Principal, textProvider: q.Provider, textAction: q.Action,
 		textAccount: q.Account, textRegion: q.Region, textNetwork: q.Network,
 	}}
+	for i, text := range f.wanted {
+		if text != "" {
+			f.want = append(f.want, i)
+		}
+	}
 	if !q.From.IsZero() {
 		f.from = q.From.UnixMicro()
 	}
@@ -206,15 +211,11 @@ func (f *rollupFile) read(g parquet.RowGroup, do func(*Rollup) bool) (more bool,
 	}
 	rows := int(g.NumRows())
 	var code [numTexts]int32 // that is wanted
-	for i, want := range f.wanted {
-		if want == "" {
-			continue
-		}
-		f.some = true
+	for _, i := range f.want {
 		if err := f.readTexts(g, i); err != nil {
 			return false, err
 		}
-		code[i] = int32(slices.IndexFunc(f.texts[i].values, func(v []string) bool { return v[0] == want }))
+		code[i] = int32(slices.IndexFunc(f.texts[i].values, func(v []string) bool { return v[0] == f.wanted[i] }))
 		if code[i] < 0 {
 			return true, nil
 		}
@@ -303,12 +304,9 @@ func (f *rollupFile) excluded(g parquet.RowGroup) bool {
 	if ok && (lo.Int64() >= f.to || hi.Int64() < f.from) {
 		return true
 	}
-	for i, want := range f.wanted {
-		if want == "" {
-			continue
-		}
+	for _, i := range f.want {
 		lo, hi, ok := f.chunk(g, i).Bounds()
-		if ok && (want < string(lo.ByteArray()) || want > string(hi.ByteArray())) {
+		if ok && (f.wanted[i] < string(lo.ByteArray()) || f.wanted[i] > string(hi.ByteArray())) {
 			return true
 		}
 	}
@@ -327,11 +325,8 @@ func (f *rollupFile) readTexts(g parquet.RowGroup, i int) (err error) {
 
 // has reports whether the texts of a row are those that are wanted.
 func (f *rollupFile) has(row int, code *[numTexts]int32) bool {
-	if !f.some {
-		return true
-	}
-	for i, want := range f.wanted {
-		if want != "" && f.texts[i].codes[row] != code[i] {
+	for _, i := range f.want {
+		if f.texts[i].codes[row] != code[i] {
 			return false
 		}
 	}

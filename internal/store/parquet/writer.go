@@ -283,8 +283,8 @@ func (w *Writer) flush() error {
 	b, next := w.batch, w.writing
 	w.batch, w.writing = next, b
 	next.rows, next.text, next.records, next.ends = 0, next.text[:0], next.records[:0], next.ends[:0]
-	if cap(next.records) > 4*batchRaw {
-		next.records = nil // one giant must not keep its room
+	if cap(next.records)+cap(next.text) > 4*batchRaw {
+		next.records, next.text = nil, nil // one giant must not keep its room
 	}
 	for i := range next.values {
 		next.values[i] = next.values[i][:0]
