@@ -34,6 +34,15 @@ func Parse(src string) (Node, error) {
 	return nil, query.Diagnostics{*p.diag}
 }
 
+// CompileText parses a query and compiles it: [Parse] and [Compile] in one.
+func CompileText(src string, cat *ecs.Catalogue) (query.Expr, query.Diagnostics) {
+	p := &parser{scanner: scanner{src: src}}
+	if n := p.query(); n != nil {
+		return Compile(n, cat)
+	}
+	return nil, query.Diagnostics{*p.diag}
+}
+
 // Compile resolves the fields of n and returns it as an expression, with what is
 // questionable about it in order of place. An error-severity diagnostic means that
 // the expression is nil; what [Parse] accepts compiles unless it passes

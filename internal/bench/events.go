@@ -206,11 +206,7 @@ func triageQuestions(ctx context.Context, s *events.Store, cat *ecs.Catalogue, l
 }
 
 func compile(cat *ecs.Catalogue, src string) (query.Expr, error) {
-	n, err := kql.Parse(src)
-	if err != nil {
-		return nil, err
-	}
-	x, found := kql.Compile(n, cat)
+	x, found := kql.CompileText(src, cat)
 	if x == nil {
 		return nil, found
 	}

@@ -122,11 +122,7 @@ func (c *SearchCmd) compile(env *Env, cat *ecs.Catalogue) (query.Expr, error) {
 	if c.Query == "" {
 		return nil, nil
 	}
-	n, err := kql.Parse(c.Query)
-	if err != nil {
-		return nil, queryError(env, err)
-	}
-	x, diags := kql.Compile(n, cat)
+	x, diags := kql.CompileText(c.Query, cat)
 	if x == nil {
 		return nil, queryError(env, diags)
 	}

@@ -277,17 +277,11 @@ func (d *Daemon) Search(ctx context.Context, q api.EventQuery) iter.Seq2[[]byte,
 	return func(yield func([]byte, error) bool) {
 		var match query.Expr
 		if q.Query != "" {
-			n, diags := kql.Parse(q.Query)
-			if n == nil {
+			var diags query.Diagnostics
+			if match, diags = kql.CompileText(q.Query, d.catalogue); match == nil {
 				yield(nil, diags)
 				return
 			}
-			x, more := kql.Compile(n, d.catalogue)
-			if x == nil {
-				yield(nil, more)
-				return
-			}
-			match = x
 		}
 		for s, err := range d.events.Scan(ctx, store.Scan{
 			From: q.From, To: q.To, Match: match, Limit: q.Limit, Descending: q.Descending, Damaged: q.Damaged,

@@ -65,15 +65,7 @@ func compileQuery(src string, cat *ecs.Catalogue) (query.Expr, query.Diagnostics
 	if strings.TrimSpace(src) == "" {
 		return nil, nil
 	}
-	n, err := kql.Parse(src)
-	if err != nil {
-		var diags query.Diagnostics
-		if !errors.As(err, &diags) {
-			diags = query.Diagnostics{{Severity: query.Error, Message: err.Error()}}
-		}
-		return nil, diags
-	}
-	return kql.Compile(n, cat)
+	return kql.CompileText(src, cat)
 }
 
 // Active are the silences that are in force for an alert.

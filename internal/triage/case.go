@@ -315,11 +315,7 @@ func keep(list []*Event, f func(*Event) bool) (out []*Event) {
 
 // match compiles a KQL query.
 func (c *Case) match(text string) (query.Expr, error) {
-	n, err := kql.Parse(text)
-	if err != nil {
-		return nil, fmt.Errorf("the query %s: %w", text, err)
-	}
-	match, diags := kql.Compile(n, c.Catalogue)
+	match, diags := kql.CompileText(text, c.Catalogue)
 	if match == nil {
 		return nil, fmt.Errorf("the query %s: %w", text, diags)
 	}

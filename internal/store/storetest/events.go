@@ -160,11 +160,7 @@ func (e *eventTest) settleNow() {
 
 func (e *eventTest) match(text string) query.Expr {
 	e.t.Helper()
-	n, err := kql.Parse(text)
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	x, diags := kql.Compile(n, e.cat)
+	x, diags := kql.CompileText(text, e.cat)
 	if x == nil {
 		e.t.Fatal(diags)
 	}

@@ -88,11 +88,7 @@ const maxPast = 5000
 // Hidden implements [triage.Alerts]. An alert was judged bad if who closed it said so
 // (true positive, malicious, incident), or if its own report does.
 func (p *past) Hidden(ctx context.Context, ruleID, text string, since time.Time) (hidden, bad int, err error) {
-	n, err := kql.Parse(text)
-	if err != nil {
-		return 0, 0, fmt.Errorf("the query %s: %w", text, err)
-	}
-	match, diags := kql.Compile(n, p.catalogue)
+	match, diags := kql.CompileText(text, p.catalogue)
 	if match == nil {
 		return 0, 0, fmt.Errorf("the query %s: %w", text, diags)
 	}
