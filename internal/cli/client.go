@@ -80,7 +80,11 @@ type opener func(db store.DB, dir string, o *server.Options) (closeIt func() err
 // connectWith is connectOr; if the store is opened here, more opens what else is needed.
 func (f *serverFlags) connectWith(env *Env, writes, create bool, more opener) (*client, error) {
 	c := &client{env: env, user: userName(env), close: func() error { return nil }}
-	if base := f.base(env); base != "" && f.Data == "" && f.Config == "" {
+	base, err := f.base(env, f.Data, f.Config)
+	if err != nil {
+		return nil, err
+	}
+	if base != "" {
 		return c, c.remote(&f.remoteFlags, base)
 	}
 	dir := f.Data
@@ -136,8 +140,22 @@ func userName(env *Env) string {
 	return cmp.Or(env.Getenv("USER"), env.Getenv("LOGNAME"), env.Getenv("USERNAME"), "local")
 }
 
-// base is the address of the server that is named; empty: none is.
-func (f *remoteFlags) base(env *Env) string { return cmp.Or(f.Server, env.Getenv("DEBUT_SERVER")) }
+// base is the address of the server that is named; empty: none is. A folder or a
+// configuration that flags name comes before the environment, and not with --server.
+func (f *remoteFlags) base(env *Env, data, config string) (string, error) {
+	local := data != "" || config != ""
+	switch {
+	case f.Server != "" && local:
+		return "", usagef("--server asks a server for what it has: it does not go with --data and --config")
+	case f.Server != "":
+		return f.Server, nil
+	case !local && env.Getenv("DEBUT_SERVER") != "":
+		return env.Getenv("DEBUT_SERVER"), nil
+	case f.Token != "" || f.CA != "":
+		return "", usagef("--token and --ca are for a server: name it with --server")
+	}
+	return "", nil
+}
 
 func (c *client) remote(f *remoteFlags, base string) error {
 	u, err := url.Parse(base)

@@ -417,6 +417,8 @@ func TestClientRefusals(t *testing.T) {
 		{ExitFailed, "needs the running server", []string{"status"}},
 		{ExitUsage, "needs a token", []string{"alerts", "list", "--server", "https://example.com"}},
 		{ExitUsage, "is not a URL", []string{"alerts", "list", "--server", "example.com"}},
+		{ExitUsage, "does not go with --data and --config", []string{"alerts", "list", "--server", "https://example.com", "--token", "a.b", "--data", dir}},
+		{ExitUsage, "name it with --server", []string{"alerts", "list", "--token", "a.b"}},
 		{ExitUsage, "--ca", []string{"alerts", "list", "--server", "https://example.com", "--token", "a.b", "--ca", "none.pem"}},
 	} {
 		d.env = map[string]string{"DEBUT_DATA_DIR": dir}

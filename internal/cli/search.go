@@ -64,6 +64,10 @@ func (c *SearchCmd) Run(env *Env) error {
 	if c.Limit < -1 {
 		return usagef("--limit must be at least 1, or 0 for all, not %d", c.Limit)
 	}
+	base, err := c.base(env, c.Data, c.Config)
+	if err != nil {
+		return err
+	}
 	cat := ecs.NewCatalogue()
 	match, err := c.compile(env, cat)
 	if err != nil {
@@ -92,7 +96,7 @@ func (c *SearchCmd) Run(env *Env) error {
 	}}
 	p := c.printer(env, out, cat)
 	var partly error // what there is was printed
-	if base := c.base(env); base != "" && c.Data == "" && c.Config == "" {
+	if base != "" {
 		err = c.ask(env, base, cat, &q, p)
 		if _, ok := errors.AsType[partlyError](err); ok {
 			partly, err = err, nil
