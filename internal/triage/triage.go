@@ -98,10 +98,11 @@ func (c *Case) unknowns(r *Report) {
 		}
 	}
 	for _, l := range r.Live {
-		if l.Error == "" {
+		u := Unknown{Step: stepOfCall(l.Call), What: "what " + l.Call + " would tell: " + l.Error}
+		told := func(x Unknown) bool { return x.What == u.What || x.Remedy == remedyOf([]Look{l}) }
+		if l.Error == "" || slices.ContainsFunc(r.Unknowns, told) {
 			continue
 		}
-		u := Unknown{Step: stepOfCall(l.Call), What: "what " + l.Call + " would tell: " + l.Error}
 		if l.Policy != "" {
 			u.Remedy = "This statement allows it: " + l.Policy + " (debut triage --print-policy prints all of them)."
 		}
