@@ -1,6 +1,7 @@
 package events
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -161,15 +162,15 @@ func (c *Checked) note(file string, err error) {
 }
 
 func (s *Store) checkSegment(ctx context.Context, g *segment, c *Checked) error {
-	if err := checkSums(g); err != nil {
-		c.note(g.path, err)
+	var wrong error // first; what readers say of the same damage is no other problem
+	hurt := func(err error) {
+		wrong = cmp.Or(wrong, err)
 		s.hurtSegment(g, err)
 	}
-	r := &segmentReader{from: minTime, to: maxTime, damaged: func(err error) error {
-		c.note(g.path, err)
-		s.hurtSegment(g, err)
-		return nil
-	}}
+	if err := checkSums(g); err != nil {
+		hurt(err)
+	}
+	r := &segmentReader{from: minTime, to: maxTime, damaged: func(err error) error { hurt(err); return nil }}
 	defer func() { _ = r.close() }() // only read from
 	if err := r.open(g); err != nil {
 		return err
@@ -199,8 +200,14 @@ func (s *Store) checkSegment(ctx context.Context, g *segment, c *Checked) error 
 			c.note(g.path, fmt.Errorf("row %d: %w", rows, err))
 		}
 	}
-	if c.Rows += rows; rows != g.Rows {
-		c.note(g.path, fmt.Errorf("%w: %d rows can be read, of %d", store.ErrDamaged, rows, g.Rows))
+	c.Rows += rows
+	if rows != g.Rows {
+		wrong = fmt.Errorf("%w; %d rows can be read, of %d", cmp.Or(wrong, store.ErrDamaged), rows, g.Rows)
+	}
+	if wrong != nil {
+		c.note(g.path, wrong)
+	}
+	if rows != g.Rows {
 		return nil // what the sums should be is not known
 	}
 	if err := s.checkRollups(g, events); err != nil {
