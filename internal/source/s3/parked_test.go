@@ -32,9 +32,7 @@ func parkedNow(t *testing.T, sink *fakeSink) map[string]*source.Parked {
 func TestRetryParked(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b, q, sink := newTest(t)
-		s := newSource(testOptions(), b, q)
-		stop := start(t, s, sink)
+		s, b, q, sink, stop := startTest(t)
 		late := keyAt(account, time.Now(), "late")
 		comes, never, garbage := q.send(cloudTrailNotice(late)), q.send(cloudTrailNotice(keyAt(account, time.Now(), "never"))), q.send("who are you?")
 		long := q.send("{" + strings.Repeat(" ", maxBody) + "}")

@@ -21,12 +21,17 @@ func newTest(t *testing.T) (*fakeBucket, *fakeQueue, *fakeSink) {
 	return newFakeBucket(), &fakeQueue{visibility: 5 * time.Minute}, newFakeSink(t)
 }
 
+// startTest is newTest with a source that has been started.
+func startTest(t *testing.T) (s *Source, b *fakeBucket, q *fakeQueue, sink *fakeSink, stop func()) {
+	b, q, sink = newTest(t)
+	s = newSource(testOptions(), b, q)
+	return s, b, q, sink, start(t, s, sink)
+}
+
 func TestNotificationAndListingReadOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b, q, sink := newTest(t)
-		s := newSource(testOptions(), b, q)
-		stop := start(t, s, sink)
+		s, b, q, sink, stop := startTest(t)
 		var keys []string
 		for i := range 50 { // random order of names, some announced twice, some never
 			key := keyAt(account, time.Now(), fmt.Sprintf("%04x", i*7919%50))
@@ -211,9 +216,7 @@ func TestPoisonObject(t *testing.T) {
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b, q, sink := newTest(t)
-		s := newSource(testOptions(), b, q)
-		stop := start(t, s, sink)
+		_, b, q, sink, stop := startTest(t)
 		time.Sleep(time.Minute)
 		b.setFault(func(string, string) error { return errors.New("503 SlowDown") })
 		var keys []string
@@ -300,9 +303,7 @@ func TestSinkCannotStore(t *testing.T) {
 func TestVanishedObject(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b, q, sink := newTest(t)
-		s := newSource(testOptions(), b, q)
-		stop := start(t, s, sink)
+		_, b, q, sink, stop := startTest(t)
 		q.send(b.notice(keyAt(account, time.Now(), "gone")))
 		unlisted := fmt.Sprintf("AWSLogs/%s_CloudTrail_eu-west-1_20000101T0000Z_x.json.gz", account)
 		q.send(b.notice(unlisted))
@@ -350,9 +351,7 @@ func TestEndlessMessage(t *testing.T) {
 func TestReplacedObjectIsAnother(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b, q, sink := newTest(t)
-		s := newSource(testOptions(), b, q)
-		stop := start(t, s, sink)
+		_, b, _, sink, stop := startTest(t)
 		key := keyAt(account, time.Now(), "a")
 		b.put(key, zipped("x"))
 		time.Sleep(2 * time.Hour)
