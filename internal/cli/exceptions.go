@@ -27,8 +27,7 @@ type ExceptionsCmd struct {
 // ExceptionsListCmd lists exceptions.
 type ExceptionsListCmd struct {
 	serverFlags
-
-	Format string `enum:"table,json" default:"table" help:"table or json."`
+	formatFlag
 }
 
 // Help is shown below the flags.
@@ -43,16 +42,13 @@ func (c *ExceptionsListCmd) Run(env *Env) error {
 	if err := c.get(env, "/exceptions", nil, &list); err != nil {
 		return err
 	}
-	if c.Format == "json" {
-		return writeJSON(env, list)
-	}
 	l := &report.List{Header: []string{"ID", "NAME", "RULES", "WHERE", "UNTIL", "HIDES", "BY", "SINCE"}}
 	for _, e := range list.Exceptions {
 		l.Rows = append(l.Rows, []string{
 			e.ID, e.Name, strings.Join(e.RuleIDs, " "), words(e.Entries), moment(e.Expire), strconv.FormatInt(e.Hides, 10), e.By, moment(e.Created),
 		})
 	}
-	return writeList(env, l, "No exceptions.")
+	return c.print(env, list, l, "No exceptions.")
 }
 
 // get asks once.
@@ -71,17 +67,6 @@ func (f *serverFlags) send(env *Env, method, path string, body, out any) error {
 		return err
 	}
 	return cmp.Or(cl.call(method, path, nil, body, out), cl.close())
-}
-
-// writeList writes a list to standard output, or says that there is nothing.
-func writeList(env *Env, l *report.List, nothing string) error {
-	var b bytes.Buffer
-	if len(l.Rows) == 0 {
-		b.WriteString(nothing + "\n")
-	} else if err := l.Table(&b, tableOptions(env)); err != nil {
-		return fmt.Errorf("write the list: %w", err)
-	}
-	return write(env, b.Bytes())
 }
 
 // exceptionFlags make an exception.
@@ -180,8 +165,7 @@ func words(entries []store.ExceptionEntry) string {
 type ExceptionsTestCmd struct {
 	exceptionFlags
 	serverFlags
-
-	Format string `enum:"table,json" default:"table" help:"table or json."`
+	formatFlag
 }
 
 // Help is shown below the flags.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"io"
@@ -90,4 +91,28 @@ func plural(n int64, one, many string) string {
 		return "1 " + one
 	}
 	return fmt.Sprintf("%d %s", n, many)
+}
+
+// formatFlag is that of commands whose result people read as a table.
+type formatFlag struct {
+	Format string `enum:"table,json" default:"table" help:"table or json."`
+}
+
+// print writes a list for people, or the value that it was made of for programs.
+func (f formatFlag) print(env *Env, value any, l *report.List, nothing string) error {
+	if f.Format == "json" {
+		return writeJSON(env, value)
+	}
+	return writeList(env, l, nothing)
+}
+
+// writeList writes a list to standard output, or says that there is nothing.
+func writeList(env *Env, l *report.List, nothing string) error {
+	var b bytes.Buffer
+	if len(l.Rows) == 0 {
+		b.WriteString(nothing + "\n")
+	} else if err := l.Table(&b, tableOptions(env)); err != nil {
+		return fmt.Errorf("write the list: %w", err)
+	}
+	return write(env, b.Bytes())
 }

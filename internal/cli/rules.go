@@ -23,9 +23,10 @@ type RulesCmd struct {
 
 // rulesFlags are what the commands about rules have in common.
 type rulesFlags struct {
-	Paths  []string `arg:"" optional:"" name:"path" help:"Rule file, folder or glob; 'shipped' for the rules in the program (default)."`
-	Rule   []string `placeholder:"ID|NAME" help:"Only this rule. Repeatable."`
-	Format string   `enum:"table,json" default:"table" help:"table or json."`
+	formatFlag
+
+	Paths []string `arg:"" optional:"" name:"path" help:"Rule file, folder or glob; 'shipped' for the rules in the program (default)."`
+	Rule  []string `placeholder:"ID|NAME" help:"Only this rule. Repeatable."`
 }
 
 // load loads the rules and leaves those that are asked for.

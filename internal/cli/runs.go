@@ -19,11 +19,11 @@ import (
 // RunsCmd lists runs.
 type RunsCmd struct {
 	serverFlags
+	formatFlag
 
-	ID     string `arg:"" optional:"" help:"Show this one alone."`
-	Kind   string `placeholder:"KIND" help:"Only backfill or reload."`
-	Limit  int    `default:"50" placeholder:"N" help:"At most so many, the latest first."`
-	Format string `enum:"table,json" default:"table" help:"table or json."`
+	ID    string `arg:"" optional:"" help:"Show this one alone."`
+	Kind  string `placeholder:"KIND" help:"Only backfill or reload."`
+	Limit int    `default:"50" placeholder:"N" help:"At most so many, the latest first."`
 }
 
 // Help is shown below the flags.
@@ -52,16 +52,13 @@ func (c *RunsCmd) Run(env *Env) error {
 	if err := c.get(env, "/runs", v, &list); err != nil {
 		return err
 	}
-	if c.Format == "json" {
-		return writeJSON(env, list)
-	}
 	l := &report.List{Header: []string{"ID", "KIND", "STATUS", "STARTED (UTC)", "TOOK", "OVER", "RULES", "COUNTS", "BY"}}
 	for _, r := range list.Runs {
 		l.Rows = append(l.Rows, []string{
 			r.ID, r.Kind, r.Status, moment(r.Started), took(env, r), over(r), rulesOf(r), countsOf(r), r.By,
 		})
 	}
-	return writeList(env, l, "No runs.")
+	return c.print(env, list, l, "No runs.")
 }
 
 func (c *RunsCmd) one(env *Env) error {
@@ -129,8 +126,7 @@ func countsOf(r *store.Run) string {
 // StatusCmd shows how the server is.
 type StatusCmd struct {
 	serverFlags
-
-	Format string `enum:"table,json" default:"table" help:"table or json."`
+	formatFlag
 }
 
 // Help is shown below the flags.

@@ -22,9 +22,9 @@ type SilencesCmd struct {
 // SilencesListCmd lists silences.
 type SilencesListCmd struct {
 	serverFlags
+	formatFlag
 
-	All    bool   `help:"Also those that are over."`
-	Format string `enum:"table,json" default:"table" help:"table or json."`
+	All bool `help:"Also those that are over."`
 }
 
 // Help is shown below the flags.
@@ -38,9 +38,6 @@ func (c *SilencesListCmd) Run(env *Env) error {
 	var list api.SilenceList
 	if err := c.get(env, "/silences", nil, &list); err != nil {
 		return err
-	}
-	if c.Format == "json" {
-		return writeJSON(env, list)
 	}
 	l := &report.List{Header: []string{"ID", "KIND", "STATE", "NAME", "FOR", "START (UTC)", "END (UTC)", "REPEATS", "BY"}}
 	for i := range list.Silences {
@@ -66,7 +63,7 @@ func (c *SilencesListCmd) Run(env *Env) error {
 			s.ID, string(s.Kind), state, s.Name, what, moment(s.Start), cmp.Or(moment(s.End), "never"), repeats(s.Repeat), s.By,
 		})
 	}
-	return writeList(env, l, "No silences.")
+	return c.print(env, list, l, "No silences.")
 }
 
 func repeats(r *store.Repeat) string {

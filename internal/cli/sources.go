@@ -23,16 +23,16 @@ type SourcesCmd struct {
 // SourcesParkedCmd lists parked messages.
 type SourcesParkedCmd struct {
 	serverFlags
+	formatFlag
 
 	Source string `placeholder:"NAME" help:"Only of this source."`
 	Limit  int    `default:"100" placeholder:"N" help:"At most so many, of each source the latest first."`
-	Format string `enum:"table,json" default:"table" help:"table, or json with the text of each message."`
 }
 
 // Help is shown below the flags.
 func (*SourcesParkedCmd) Help() string {
 	return `A message of a queue is parked if nobody understands it, or if what it announces cannot be read: it is
-taken from the queue and kept here with the reason.
+taken from the queue and kept here with the reason; json has its text too.
 
 Examples:
   debut sources parked
@@ -45,15 +45,12 @@ func (c *SourcesParkedCmd) Run(env *Env) error {
 	if err != nil {
 		return err
 	}
-	if c.Format == "json" {
-		return writeJSON(env, list)
-	}
 	l := &report.List{Header: []string{"SOURCE", "ID", "PARKED (UTC)", "SENT (UTC)", "REASON"}}
 	for i := range list.Messages {
 		m := &list.Messages[i]
 		l.Rows = append(l.Rows, []string{m.Source, m.ID, moment(m.Parked), moment(m.Sent), m.Reason})
 	}
-	if err := writeList(env, l, "No parked messages."); err != nil {
+	if err := c.print(env, list, l, "No parked messages."); err != nil {
 		return err
 	}
 	if list.More {
@@ -74,11 +71,11 @@ func (f *serverFlags) parked(env *Env, source string, limit int) (*api.ParkedLis
 // SourcesRetryCmd tries parked messages again.
 type SourcesRetryCmd struct {
 	serverFlags
+	formatFlag
 
 	IDs    []string `arg:"" optional:"" name:"id" help:"Ids of parked messages."`
 	All    bool     `help:"All parked messages."`
 	Source string   `placeholder:"NAME" help:"Only of this source."`
-	Format string   `enum:"table,json" default:"table" help:"table or json."`
 }
 
 // Help is shown below the flags.
@@ -118,11 +115,7 @@ func (c *SourcesRetryCmd) Run(env *Env) error {
 		}
 		all.Messages = append(all.Messages, got.Messages...)
 	}
-	if c.Format == "json" {
-		err = writeJSON(env, all)
-	} else {
-		err = writeList(env, l, "No parked messages.")
-	}
+	err = c.print(env, all, l, "No parked messages.")
 	if parked > 0 {
 		err = cmp.Or(err, error(&ExitError{Code: ExitFailed, Err: fmt.Errorf("%s parked again", plural(int64(parked), "message is", "messages are"))}))
 	}

@@ -98,8 +98,7 @@ func (c *StoreCheckCmd) Run(env *Env) (err error) {
 // StoreStatsCmd shows what is in a store.
 type StoreStatsCmd struct {
 	dataFlag
-
-	Format string `enum:"table,json" default:"table" help:"table or json."`
+	formatFlag
 }
 
 // storeStats is what the command prints as JSON.

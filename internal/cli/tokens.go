@@ -57,8 +57,7 @@ func (c *TokensCreateCmd) Run(env *Env) error {
 // TokensListCmd lists tokens.
 type TokensListCmd struct {
 	serverFlags
-
-	Format string `enum:"table,json" default:"table" help:"table or json."`
+	formatFlag
 }
 
 // Help is shown below the flags.
@@ -72,9 +71,6 @@ func (c *TokensListCmd) Run(env *Env) error {
 	var list api.TokenList
 	if err := c.get(env, "/tokens", nil, &list); err != nil {
 		return err
-	}
-	if c.Format == "json" {
-		return writeJSON(env, list)
 	}
 	l := &report.List{Header: []string{"ID", "NAME", "ROLE", "CREATED (UTC)", "EXPIRES", "LAST USED"}}
 	for _, t := range list.Tokens {
@@ -92,7 +88,7 @@ func (c *TokensListCmd) Run(env *Env) error {
 		}
 		l.Rows = append(l.Rows, []string{t.ID, t.Name, t.Role, t.Created.UTC().Format(time.DateTime), expires, used})
 	}
-	return writeList(env, l, "No tokens.")
+	return c.print(env, list, l, "No tokens.")
 }
 
 // TokensDeleteCmd deletes tokens.
