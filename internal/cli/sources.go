@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 
 	"github.com/debutsec/debut/internal/report"
@@ -41,8 +39,12 @@ Examples:
 
 // Run implements the command.
 func (c *SourcesParkedCmd) Run(env *Env) error {
-	list, err := c.parked(env, c.Source, c.Limit)
-	if err != nil {
+	v := url.Values{"limit": {strconv.Itoa(c.Limit)}}
+	if c.Source != "" {
+		v.Set("source", c.Source)
+	}
+	var list api.ParkedList
+	if err := c.get(env, "/parked", v, &list); err != nil {
 		return err
 	}
 	l := &report.List{Header: []string{"SOURCE", "ID", "PARKED (UTC)", "SENT (UTC)", "REASON"}}
@@ -57,15 +59,6 @@ func (c *SourcesParkedCmd) Run(env *Env) error {
 		env.say("there are more; raise --limit, or choose with --source\n")
 	}
 	return nil
-}
-
-func (f *serverFlags) parked(env *Env, source string, limit int) (*api.ParkedList, error) {
-	v := url.Values{"limit": {strconv.Itoa(limit)}}
-	if source != "" {
-		v.Set("source", source)
-	}
-	list := &api.ParkedList{}
-	return list, f.get(env, "/parked", v, list)
 }
 
 // SourcesRetryCmd tries parked messages again.
@@ -95,56 +88,21 @@ func (c *SourcesRetryCmd) Run(env *Env) error {
 	if c.All == (len(c.IDs) > 0) {
 		return &ExitError{Code: ExitUsage, Err: errors.New("give either ids of messages or --all"), Hint: "'debut sources parked' lists them"}
 	}
-	ids, err := c.bySource(env)
-	if err != nil {
+	var got api.RetryReport
+	if err := c.send(env, http.MethodPost, "/parked/retry", api.RetryRequest{Source: c.Source, IDs: c.IDs, All: c.All}, &got); err != nil {
 		return err
 	}
 	l := &report.List{Header: []string{"SOURCE", "ID", "STATE", "REASON"}}
-	var all api.RetryReport
-	parked := 0
-	for _, source := range slices.Sorted(maps.Keys(ids)) {
-		var got api.RetryReport
-		if err := c.send(env, http.MethodPost, "/parked/retry", api.RetryRequest{Source: source, IDs: ids[source], All: len(ids[source]) == 0}, &got); err != nil {
-			return err
+	parked := int64(0)
+	for _, m := range got.Messages {
+		if m.State == "parked" {
+			parked++
 		}
-		for _, m := range got.Messages {
-			if m.State == "parked" {
-				parked++
-			}
-			l.Rows = append(l.Rows, []string{source, m.ID, m.State, m.Reason})
-		}
-		all.Messages = append(all.Messages, got.Messages...)
+		l.Rows = append(l.Rows, []string{m.Source, m.ID, m.State, m.Reason})
 	}
-	err = c.print(env, all, l, "No parked messages.")
+	err := c.print(env, got, l, "No parked messages.")
 	if parked > 0 {
-		err = cmp.Or(err, error(&ExitError{Code: ExitFailed, Err: fmt.Errorf("%s parked again", plural(int64(parked), "message is", "messages are"))}))
+		err = cmp.Or(err, error(&ExitError{Code: ExitFailed, Err: fmt.Errorf("%s parked again", plural(parked, "message is", "messages are"))}))
 	}
 	return err
-}
-
-// bySource returns the ids of the messages that are to be tried, by source; none: all.
-func (c *SourcesRetryCmd) bySource(env *Env) (map[string][]string, error) {
-	out := map[string][]string{}
-	if c.Source != "" {
-		out[c.Source] = c.IDs
-		return out, nil
-	}
-	list, err := c.parked(env, "", 1000)
-	if err != nil {
-		return nil, err
-	}
-	for i := range list.Messages {
-		switch m := &list.Messages[i]; {
-		case c.All:
-			out[m.Source] = nil
-		case slices.Contains(c.IDs, m.ID):
-			out[m.Source] = append(out[m.Source], m.ID)
-		}
-	}
-	for _, id := range c.IDs {
-		if !slices.ContainsFunc(list.Messages, func(m api.Parked) bool { return m.ID == id }) {
-			return nil, &ExitError{Code: ExitUsage, Err: fmt.Errorf("there is no parked message %s", id), Hint: "'debut sources parked' lists them; one that was dealt with is gone"}
-		}
-	}
-	return out, nil
 }

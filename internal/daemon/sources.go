@@ -180,5 +180,9 @@ func (d *Daemon) Retry(ctx context.Context, name string, ids []string) (map[stri
 	if err != nil {
 		return nil, err
 	}
-	return b.Retry(ctx, ids)
+	results, err := b.Retry(ctx, ids)
+	if err != nil {
+		return nil, &api.Error{Code: api.Unavailable, Message: err.Error(), Hint: "'debut status' says why"}
+	}
+	return results, nil
 }

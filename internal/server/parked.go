@@ -3,9 +3,12 @@ package server
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/debutsec/debut/internal/server/api"
 	"github.com/debutsec/debut/internal/source"
@@ -21,6 +24,14 @@ func positionsOf(tx store.Tx, src string) func(name string) ([]byte, error) {
 	return func(name string) ([]byte, error) { return store.Position(tx, src, name) }
 }
 
+// sourcesOf returns the source of that name, or, without one, all that remember something.
+func sourcesOf(tx store.Tx, name string) ([]string, error) {
+	if name != "" {
+		return []string{name}, nil
+	}
+	return store.PositionSources(tx)
+}
+
 func (s *Server) listParked(w http.ResponseWriter, r *http.Request) error {
 	p := s.params(r)
 	src, limit := p.text("source"), p.limit(defaultPage, maxPage)
@@ -29,12 +40,9 @@ func (s *Server) listParked(w http.ResponseWriter, r *http.Request) error {
 	}
 	var out api.ParkedList
 	err := s.o.DB.View(r.Context(), func(tx store.Tx) error {
-		sources := []string{src}
-		if src == "" {
-			var err error
-			if sources, err = store.PositionSources(tx); err != nil {
-				return err
-			}
+		sources, err := sourcesOf(tx, src)
+		if err != nil {
+			return err
 		}
 		for _, src := range sources {
 			ids, err := source.ParkedIDs(positionsOf(tx, src))
@@ -75,54 +83,104 @@ func (s *Server) retryParked(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case s.o.Daemon == nil:
 		return unavailable("trying a message again")
-	case in.Source == "":
-		return invalid("source is needed")
 	case in.All == (len(in.IDs) > 0):
 		return invalid("give either ids or all")
 	}
-	var ids []string
-	err := s.o.DB.View(r.Context(), func(tx store.Tx) (err error) {
-		ids, err = source.ParkedIDs(positionsOf(tx, in.Source))
-		return err
-	})
+	chosen, err := s.chosenParked(r.Context(), &in)
 	if err != nil {
 		return err
-	}
-	if !in.All {
-		for _, id := range in.IDs {
-			if !slices.Contains(ids, id) {
-				return &api.Error{
-					Code: api.NotFound, Message: fmt.Sprintf("source %q has no parked message %q", in.Source, id),
-					Hint: "'debut sources parked' lists them; one that was dealt with is gone",
-				}
-			}
-		}
-		ids = slices.Compact(slices.Sorted(slices.Values(in.IDs)))
 	}
 	wait, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), retryWait)
 	defer cancel()
-	results, err := s.o.Daemon.Retry(wait, in.Source, ids)
-	if err != nil {
+	sources := slices.Sorted(maps.Keys(chosen))
+	reports := make([][]api.Retried, len(sources))
+	var g errgroup.Group
+	for i, src := range sources {
+		g.Go(func() (err error) {
+			reports[i], err = s.retryOf(wait, src, chosen[src])
+			if err != nil && in.Source == "" { // one that was configured once stops no other
+				for _, id := range chosen[src] {
+					reports[i] = append(reports[i], api.Retried{Source: src, ID: id, State: "parked", Reason: s.errorOf(err).Message})
+				}
+				err = nil
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
 		return err
 	}
-	out, done := api.RetryReport{Messages: make([]api.Retried, len(ids))}, 0
-	for i, id := range ids {
-		reason, known := results[id]
-		switch {
-		case !known:
-			out.Messages[i] = api.Retried{ID: id, State: "trying"}
-		case reason != nil:
-			out.Messages[i] = api.Retried{ID: id, State: "parked", Reason: reason.Error()}
-		default:
-			out.Messages[i] = api.Retried{ID: id, State: "done"}
-			done++
+	for i, src := range sources {
+		done := 0
+		for _, m := range reports[i] {
+			if m.State == "done" {
+				done++
+			}
+		}
+		err := s.audit(r, store.Entry{Action: "parked.retry", Object: src, Detail: fmt.Sprintf("%d tried again, %d done with", len(reports[i]), done)})
+		if err != nil {
+			return err
 		}
 	}
-	err = s.audit(r, store.Entry{
-		Action: "parked.retry", Object: in.Source, Detail: fmt.Sprintf("%d tried again, %d done with", len(ids), done),
+	return reply(w, http.StatusOK, api.RetryReport{Messages: slices.Concat(reports...)})
+}
+
+// chosenParked returns the ids of the messages that a request speaks of, by source. A
+// source that it names is there whatever it has.
+func (s *Server) chosenParked(ctx context.Context, in *api.RetryRequest) (map[string][]string, error) {
+	chosen, found := map[string][]string{}, map[string]bool{}
+	err := s.o.DB.View(ctx, func(tx store.Tx) error {
+		sources, err := sourcesOf(tx, in.Source)
+		if err != nil {
+			return err
+		}
+		for _, src := range sources {
+			ids, err := source.ParkedIDs(positionsOf(tx, src))
+			if err != nil {
+				return err
+			}
+			if !in.All {
+				ids = slices.DeleteFunc(ids, func(id string) bool { return !slices.Contains(in.IDs, id) })
+			}
+			if len(ids) > 0 || in.Source != "" {
+				chosen[src] = ids
+			}
+			for _, id := range ids {
+				found[id] = true
+			}
+		}
+		return nil
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return reply(w, http.StatusOK, out)
+	for _, id := range in.IDs {
+		if !found[id] {
+			text := fmt.Sprintf("there is no parked message %q", id)
+			if in.Source != "" {
+				text = fmt.Sprintf("source %q has no parked message %q", in.Source, id)
+			}
+			return nil, &api.Error{Code: api.NotFound, Message: text, Hint: "'debut sources parked' lists them; one that was dealt with is gone"}
+		}
+	}
+	return chosen, nil
+}
+
+// retryOf tries messages of a source again and says what became of each.
+func (s *Server) retryOf(ctx context.Context, src string, ids []string) ([]api.Retried, error) {
+	results, err := s.o.Daemon.Retry(ctx, src, ids)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]api.Retried, len(ids))
+	for i, id := range ids {
+		out[i] = api.Retried{Source: src, ID: id, State: "done"}
+		switch reason, known := results[id]; {
+		case !known:
+			out[i].State = "trying"
+		case reason != nil:
+			out[i].State, out[i].Reason = "parked", reason.Error()
+		}
+	}
+	return out, nil
 }

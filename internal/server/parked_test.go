@@ -57,7 +57,7 @@ func TestParked(t *testing.T) {
 		c.want(200, c.do("POST", api.Prefix+"/parked/retry", body), &out)
 		return out
 	}
-	want := api.RetryReport{Messages: []api.Retried{{ID: "m1", State: "done"}, {ID: "m2", State: "parked", Reason: "it is not in the bucket"}, {ID: "m3", State: "trying"}}}
+	want := api.RetryReport{Messages: []api.Retried{{Source: "trail", ID: "m1", State: "done"}, {Source: "trail", ID: "m2", State: "parked", Reason: "it is not in the bucket"}, {Source: "trail", ID: "m3", State: "trying"}}}
 	if diff := cmp.Diff(want, retry(`{"source":"trail","all":true}`)); diff != "" {
 		t.Error(diff)
 	}
@@ -65,12 +65,21 @@ func TestParked(t *testing.T) {
 		t.Errorf("%v, asked for %v", got, d.retried)
 	}
 	for body, want := range map[string]string{
-		`{"source":"trail"}`: "either ids or all", `{"source":"trail","all":true,"ids":["m1"]}`: "either ids or all", `{"ids":["m1"]}`: "source is needed",
+		`{"source":"trail"}`: "either ids or all", `{"source":"trail","all":true,"ids":["m1"]}`: "either ids or all", `{}`: "either ids or all",
 		`{"source":"a","all":true}`: `no source is called "a"`,
 	} {
 		c.fails(c.do("POST", api.Prefix+"/parked/retry", body), api.Invalid, want)
 	}
-	c.fails(c.do("POST", api.Prefix+"/parked/retry", `{"source":"trail","ids":["m1","m9"]}`), api.NotFound, `no parked message "m9"`)
+	c.fails(c.do("POST", api.Prefix+"/parked/retry", `{"source":"trail","ids":["m1","m9"]}`), api.NotFound, `source "trail" has no parked message "m9"`)
+	c.fails(c.do("POST", api.Prefix+"/parked/retry", `{"ids":["m1",""]}`), api.NotFound, `there is no parked message ""`)
+	// Of all sources; one that is not configured any more stops no other.
+	all := append(slices.Clone(want.Messages), api.Retried{Source: "trail2", ID: "m1", State: "parked", Reason: `no source is called "trail2"`})
+	if diff := cmp.Diff(api.RetryReport{Messages: all}, retry(`{"all":true}`)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]api.Retried{all[0], all[3]}, retry(`{"ids":["m1"]}`).Messages); diff != "" {
+		t.Error(diff)
+	}
 
 	var log api.AuditPage
 	c.get(api.Prefix+"/audit", &log)
@@ -78,7 +87,12 @@ func TestParked(t *testing.T) {
 	for _, e := range log.Entries {
 		entries = append(entries, strings.Join([]string{e.By, e.Action, e.Object, e.Detail}, "|"))
 	}
-	if diff := cmp.Diff([]string{"the admin|parked.retry|trail|2 tried again, 1 done with", "the admin|parked.retry|trail|3 tried again, 1 done with"}, slices.Sorted(slices.Values(entries))); diff != "" {
+	logged := []string{
+		"the admin|parked.retry|trail2|1 tried again, 0 done with", "the admin|parked.retry|trail2|1 tried again, 0 done with",
+		"the admin|parked.retry|trail|1 tried again, 1 done with", "the admin|parked.retry|trail|2 tried again, 1 done with",
+		"the admin|parked.retry|trail|3 tried again, 1 done with", "the admin|parked.retry|trail|3 tried again, 1 done with",
+	}
+	if diff := cmp.Diff(logged, slices.Sorted(slices.Values(entries))); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -256,9 +256,9 @@ type Parked struct {
 }
 
 // A RetryRequest asks for parked messages to be tried again: those that are named, or
-// All of the source.
+// All; of a source, or of every one if none is named.
 type RetryRequest struct {
-	Source string   `json:"source"`
+	Source string   `json:"source,omitempty"`
 	IDs    []string `json:"ids,omitempty"`
 	All    bool     `json:"all,omitzero"`
 }
@@ -270,7 +270,8 @@ type RetryReport struct {
 
 // A Retried is a parked message that was tried again.
 type Retried struct {
-	ID string `json:"id"`
+	Source string `json:"source"`
+	ID     string `json:"id"`
 	// State is done: all that it announces is durable, and it is gone; parked: it stays,
 	// for the reason; trying: it takes longer, and goes on.
 	State  string `json:"state"`

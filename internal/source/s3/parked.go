@@ -116,7 +116,7 @@ func (s *Source) Retry(ctx context.Context, ids []string) (map[string]error, err
 	select {
 	case s.again <- a:
 	case <-ctx.Done():
-		return nil, fmt.Errorf("source %s does not run: %w", s.o.Name, ctx.Err())
+		return nil, fmt.Errorf("source %s does not run", s.o.Name)
 	}
 	out := map[string]error{}
 	for len(out) < len(ids) {
