@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"time"
 
@@ -93,6 +94,19 @@ type Stored struct {
 	Event ecs.Event
 	// Ingested is when the record arrived here; zero if that is not known.
 	Ingested time.Time
+}
+
+// FindByScan is [Events.Find] of a store that finds an event among those of its instant.
+func FindByScan(ctx context.Context, s Events, t time.Time, id ecs.ID) (*Stored, error) {
+	for e, err := range s.Scan(ctx, Scan{From: t, To: t.Add(1)}) {
+		if err != nil {
+			return nil, err
+		}
+		if e.ID == id {
+			return e, nil
+		}
+	}
+	return nil, fmt.Errorf("event %s of %s: %w", id, t.Format(time.RFC3339), ErrNotFound)
 }
 
 // A RollupKey is what events have in common that are counted together. A field that an

@@ -53,15 +53,7 @@ func (s *Store) Scan(ctx context.Context, q store.Scan) iter.Seq2[*store.Stored,
 
 // Find implements [store.Events].
 func (s *Store) Find(ctx context.Context, t time.Time, id ecs.ID) (*store.Stored, error) {
-	for e, err := range s.Scan(ctx, store.Scan{From: t, To: t.Add(1)}) {
-		if err != nil {
-			return nil, err
-		}
-		if e.ID == id {
-			return e, nil
-		}
-	}
-	return nil, fmt.Errorf("event %s of %s: %w", id, t.Format(time.RFC3339), store.ErrNotFound)
+	return store.FindByScan(ctx, s, t, id)
 }
 
 // A reader is one scan over a snapshot of the store.

@@ -207,15 +207,7 @@ func (s *Events) event(r *record) (ecs.Event, error) {
 
 // Find implements store.Events.
 func (s *Events) Find(ctx context.Context, t time.Time, id ecs.ID) (*store.Stored, error) {
-	for e, err := range s.Scan(ctx, store.Scan{From: t, To: t.Add(1)}) {
-		if err != nil {
-			return nil, err
-		}
-		if e.ID == id {
-			return e, nil
-		}
-	}
-	return nil, fmt.Errorf("event %s of %s: %w", id, t.Format(time.RFC3339), store.ErrNotFound)
+	return store.FindByScan(ctx, s, t, id)
 }
 
 // Rollups implements store.Events. Of unequal copies of an event the one that speaks is
