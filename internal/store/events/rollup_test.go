@@ -16,43 +16,13 @@ import (
 
 	"github.com/debutsec/debut/internal/store"
 	"github.com/debutsec/debut/internal/store/parquet"
+	"github.com/debutsec/debut/internal/store/storetest"
 )
 
-type rollups map[store.RollupKey]store.Rollup
-
-// add adds a rollup to those that are equal in their fields.
-func (m rollups) add(r store.Rollup) {
-	have, ok := m[r.RollupKey]
-	if !ok {
-		m[r.RollupKey] = r
-		return
-	}
-	if r.First.Before(have.First) {
-		have.First = r.First
-	}
-	if r.Last.After(have.Last) {
-		have.Last = r.Last
-	}
-	have.Count += r.Count
-	m[r.RollupKey] = have
-}
-
-func addedUp(t testing.TB, s *Store, q store.RollupQuery) rollups {
-	t.Helper()
-	out := rollups{}
-	for r, err := range s.Rollups(t.Context(), q) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		out.add(*r)
-	}
-	return out
-}
-
 // scannedUp sums up what a scan yields, the plain way.
-func scannedUp(t testing.TB, s *Store, q store.RollupQuery) rollups {
+func scannedUp(t testing.TB, s *Store, q store.RollupQuery) storetest.Sums {
 	t.Helper()
-	out := rollups{}
+	out := storetest.Sums{}
 	for e, err := range s.Scan(t.Context(), store.Scan{}) {
 		if err != nil {
 			t.Fatal(err)
@@ -66,7 +36,7 @@ func scannedUp(t testing.TB, s *Store, q store.RollupQuery) rollups {
 			Network: strings.Join(octets[:3], ".") + ".0/24",
 		}
 		if q.Wants(&key) {
-			out.add(store.Rollup{RollupKey: key, First: at, Last: at, Count: 1})
+			out.Add(store.Rollup{RollupKey: key, First: at, Last: at, Count: 1})
 		}
 	}
 	return out
@@ -95,7 +65,7 @@ func TestRollups(t *testing.T) {
 				s.Folded(s.End())
 				compact(t, s)
 			case 3:
-				addedUp(t, s, store.RollupQuery{}) // what it keeps of the log is of this moment
+				storetest.SumsOf(t, s, store.RollupQuery{}) // what it keeps of the log is of this moment
 			case 4: // the oldest segments go
 				s.opt.Retention.Bytes = s.Stats().SegmentBytes/2 + 1
 				if _, err := s.Expire(t.Context(), now); err != nil {
@@ -113,7 +83,7 @@ func TestRollups(t *testing.T) {
 			q.From = start.Add(time.Duration(hour.Draw(rt, "from")) * time.Minute)
 			q.To = start.Add(time.Duration(hour.Draw(rt, "to")) * time.Minute)
 		}
-		if diff := cmp.Diff(scannedUp(t, s, q), addedUp(t, s, q)); diff != "" {
+		if diff := cmp.Diff(scannedUp(t, s, q), storetest.SumsOf(t, s, q)); diff != "" {
 			rt.Fatal(diff)
 		}
 		if c, err := s.Check(t.Context()); err != nil || len(c.Problems) > 0 {
@@ -146,7 +116,7 @@ func TestRollupsWithoutFile(t *testing.T) {
 	}
 	q := store.RollupQuery{From: start, To: start.Add(time.Hour)}
 	want := scannedUp(t, s, q)
-	if diff := cmp.Diff(want, addedUp(t, s, q)); diff != "" {
+	if diff := cmp.Diff(want, storetest.SumsOf(t, s, q)); diff != "" {
 		t.Error(diff)
 	}
 	if !strings.Contains(lines.String(), path) {
@@ -168,7 +138,7 @@ func TestRollupsWithoutFile(t *testing.T) {
 		}
 	}
 	s = open(t, opt)
-	if diff := cmp.Diff(want, addedUp(t, s, q)); diff != "" {
+	if diff := cmp.Diff(want, storetest.SumsOf(t, s, q)); diff != "" {
 		t.Error(diff)
 	}
 	compact(t, s) // makes the file
@@ -180,7 +150,7 @@ func TestRollupsWithoutFile(t *testing.T) {
 	if s.segs.list[0].Rollup == nil {
 		t.Error("what was made again is not listed")
 	}
-	if diff := cmp.Diff(want, addedUp(t, s, q)); diff != "" {
+	if diff := cmp.Diff(want, storetest.SumsOf(t, s, q)); diff != "" {
 		t.Error(diff)
 	}
 	if c, err := s.Check(t.Context()); err != nil || len(c.Problems) != 0 {

@@ -10,9 +10,11 @@ import (
 	"github.com/debutsec/debut/internal/store"
 )
 
-type sums map[store.RollupKey]store.Rollup
+// Sums are the rollups that a store yields, those with equal keys added up.
+type Sums map[store.RollupKey]store.Rollup
 
-func (m sums) add(r store.Rollup) {
+// Add adds one more.
+func (m Sums) Add(r store.Rollup) {
 	have, ok := m[r.RollupKey]
 	if !ok {
 		m[r.RollupKey] = r
@@ -28,43 +30,49 @@ func (m sums) add(r store.Rollup) {
 	m[r.RollupKey] = have
 }
 
+// SumsOf returns what a store sums up. It fails the test if the store cannot.
+func SumsOf(tb testing.TB, s store.Events, q store.RollupQuery) Sums {
+	tb.Helper()
+	out := Sums{}
+	for r, err := range s.Rollups(tb.Context(), q) {
+		if err != nil {
+			tb.Fatal(err)
+		}
+		out.Add(*r)
+	}
+	return out
+}
+
 // withoutHour adds up what differs by nothing but the hour.
-func (m sums) withoutHour() sums {
-	out := sums{}
+func (m Sums) withoutHour() Sums {
+	out := Sums{}
 	for _, r := range m {
 		r.Hour = time.Time{}
-		out.add(r)
+		out.Add(r)
 	}
 	return out
 }
 
 // totals are the sums of a query that asks for totals.
-func (m sums) totals() sums {
-	out := sums{}
+func (m Sums) totals() Sums {
+	out := Sums{}
 	for _, r := range m {
 		r.Hour, r.Outcome, r.Agent = time.Time{}, "", ""
-		out.add(r)
+		out.Add(r)
 	}
 	return out
 }
 
-// rollups returns what a store sums up, added up.
-func (e *eventTest) rollups(q store.RollupQuery) sums {
+// rollups returns what the store sums up, of which nothing is damaged.
+func (e *eventTest) rollups(q store.RollupQuery) Sums {
 	e.t.Helper()
 	q.Damaged = func(name string, err error) { e.t.Errorf("damaged: %s: %v", name, err) }
-	out := sums{}
-	for r, err := range e.s.Rollups(e.t.Context(), q) {
-		if err != nil {
-			e.t.Fatal(err)
-		}
-		out.add(*r)
-	}
-	return out
+	return SumsOf(e.t, e.s, q)
 }
 
 // summedUp sums up events as [event] makes them, each once.
-func summedUp(list []store.Record, q store.RollupQuery) sums {
-	out := sums{}
+func summedUp(list []store.Record, q store.RollupQuery) Sums {
+	out := Sums{}
 	for _, r := range list {
 		value := func(name string) string {
 			_, s, _ := strings.Cut(string(r.Raw), `"`+name+`":"`)
@@ -79,14 +87,14 @@ func summedUp(list []store.Record, q store.RollupQuery) sums {
 			Network: address[:strings.LastIndexByte(address, '.')] + ".0/24", Agent: value("userAgent"),
 		}
 		if q.Wants(&k) {
-			out.add(store.Rollup{RollupKey: k, Count: 1, First: t, Last: t})
+			out.Add(store.Rollup{RollupKey: k, Count: 1, First: t, Last: t})
 		}
 	}
 	return out
 }
 
 // differ names a sum that is not the same in both.
-func differ(a, b sums) string {
+func differ(a, b Sums) string {
 	all := maps.Clone(a)
 	maps.Copy(all, b)
 	for k := range all {
