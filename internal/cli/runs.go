@@ -37,7 +37,10 @@ Examples:
 
 // Run implements the command.
 func (c *RunsCmd) Run(env *Env) error {
-	if c.ID != "" {
+	switch {
+	case c.ID != "" && c.Kind != "":
+		return usagef("give either an id or --kind")
+	case c.ID != "":
 		return c.one(env)
 	}
 	v := url.Values{"limit": {strconv.Itoa(c.Limit)}}

@@ -73,6 +73,8 @@ Examples:
 // Run implements the command.
 func (c *TriageRunCmd) Run(env *Env) error {
 	switch {
+	case c.Output != "" && (c.PrintPolicy || c.PrintWeights || c.Versions):
+		return usagef("--output is for a report: --print-policy, --print-weights and --versions are printed")
 	case c.PrintPolicy:
 		return write(env, append(live.Policy(), '\n'))
 	case c.PrintWeights:
@@ -83,6 +85,8 @@ func (c *TriageRunCmd) Run(env *Env) error {
 		return usagef("--version %d: give a version from 1 on, or 0 for the latest", c.Version)
 	case (c.Version >= 0 || c.Versions) && (c.Weights != "" || c.AsOf != "" || c.Live):
 		return usagef("--version and --versions show what is stored: they do not go with --weights, --as-of and --live")
+	case c.Versions && c.Format != "text" && c.Format != "json":
+		return usagef("--versions is a list, as text or json, not %s", c.Format)
 	}
 	if c.Versions {
 		return c.list(env)
