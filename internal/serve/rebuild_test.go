@@ -177,6 +177,49 @@ func TestRebuildGoesOnSuppressing(t *testing.T) {
 	}
 }
 
+// A rule that remembers nothing learns nothing, though one that is rebuilt with it reads
+// events of days.
+func TestRebuildLearnsByRule(t *testing.T) {
+	t.Parallel()
+	cat := ecs.NewCatalogue()
+	list := inputs(t, cat)
+	list = slices.DeleteFunc(list, func(in detect.Input) bool { return in.Rule.ID != "first" && in.Rule.ID != "capped" })
+	w := newWorld(t, cat, rules(list))
+	w.opt.Now = func() time.Time { return base.AddDate(0, 0, 1) }
+	changed := rules(list)
+	for i := range changed {
+		changed[i].Fingerprint += ", changed"
+	}
+	run(t, w, func(e *serve.Engine) {
+		send(t, e, "before", happened(1, base, "ana", "SendCommand"), happened(2, base, "bo", "SendCommand"))
+		if n, err := e.Reload(t.Context(), changed); err != nil || n != 2 {
+			t.Fatalf("%d rebuilt: %v", n, err)
+		}
+	})
+	learned := map[string]int{}
+	if err := w.db.View(t.Context(), func(tx store.Tx) error {
+		for k, err := range store.RuleVersions(tx, "") {
+			if err != nil {
+				return err
+			}
+			for _, err := range store.AllFindings(tx, k.Number) {
+				if err != nil {
+					return err
+				}
+				if !k.Retired {
+					learned[k.RuleID]++
+				}
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]int{"first": 2}, learned); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // closeAll closes the alerts that are open, and returns how many.
 func closeAll(t testing.TB, w *world) (n int) {
 	t.Helper()

@@ -1,8 +1,8 @@
 package serve
 
 import (
-	"bytes"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -17,24 +17,17 @@ const learnsBy = 4096
 
 // relearn folds the stored events that the rules of a set may still need.
 func (e *Engine) relearn(ctx context.Context, set *ruleset, now time.Time, between func(func() error) error) error {
-	from := now
-	var rest []int
+	since := map[int]time.Time{}
 	for i, r := range set.engine.Rules {
-		switch {
-		case r.Type == rule.Threshold:
+		if r.Type == rule.Threshold {
 			if err := e.relearnThreshold(ctx, set, i, now, between); err != nil {
 				return err
 			}
 			continue
-		case r.Folds() && r.History(now).Before(from):
-			from = r.History(now)
 		}
-		if begin := set.bucketBegin(i, now); begin.Before(from) {
-			from = begin
-		}
-		rest = append(rest, i)
+		since[i] = slices.MinFunc([]time.Time{set.bucketBegin(i, now), r.History(now)}, time.Time.Compare)
 	}
-	return e.learn(ctx, set, rest, from, time.Time{}, between)
+	return e.learn(ctx, set, since, time.Time{}, between)
 }
 
 // bucketBegin is when the time began over which a rule suppresses now; now if it does not
@@ -58,7 +51,7 @@ func (e *Engine) relearnThreshold(ctx context.Context, set *ruleset, index int, 
 	}
 	from, to := over.Add(-reach), time.Time{}
 	for step := 2 * reach; ; step *= 2 {
-		if err := e.learn(ctx, set, []int{index}, from, to, between); err != nil {
+		if err := e.learn(ctx, set, map[int]time.Time{index: from}, to, between); err != nil {
 			return err
 		}
 		more, err := e.beginsBefore(ctx, set.number[index], from.Add(reach), over)
@@ -95,24 +88,23 @@ func (e *Engine) beginsBefore(ctx context.Context, number int32, begin, over tim
 	return found, err
 }
 
-// learn folds the stored events between two times that some rules of a set match; a
-// zero end is none.
-func (e *Engine) learn(ctx context.Context, set *ruleset, rules []int, from, to time.Time, between func(func() error) error) error {
-	if len(rules) == 0 {
+// learn folds the stored events that some rules of a set match, each from its time
+// since on, to a time; zero is no end.
+func (e *Engine) learn(ctx context.Context, set *ruleset, since map[int]time.Time, to time.Time, between func(func() error) error) error {
+	if len(since) == 0 {
 		return nil
 	}
-	either := make([]query.Expr, len(rules))
-	for i, index := range rules {
-		either[i] = set.engine.Rules[index].Query
+	from := slices.MinFunc(slices.Collect(maps.Values(since)), time.Time.Compare)
+	var either []query.Expr
+	for i := range since {
+		either = append(either, set.engine.Rules[i].Query)
 	}
 	m := set.engine.NewMatcher()
-	ch := &chunk{}
+	ch := &chunk{set: set}
 	fold := func() error {
-		if len(ch.records) == 0 {
-			return nil
-		}
+		ch.meta.Ingested = e.opt.Now().UTC()
 		err := between(func() error { return e.committer.apply(ctx, set, []*chunk{ch}, work{}) })
-		ch = &chunk{}
+		ch = &chunk{set: set}
 		return err
 	}
 	for s, err := range e.opt.Events.Scan(ctx, store.Scan{
@@ -124,17 +116,18 @@ func (e *Engine) learn(ctx context.Context, set *ruleset, rules []int, from, to 
 		if err != nil {
 			return err
 		}
-		r := s.Record
-		r.Raw = bytes.Clone(r.Raw)
-		ch.set, ch.records = set, append(ch.records, r)
-		ch.meta.Ingested = e.opt.Now().UTC()
-		had := len(ch.hits)
+		r, had := s.Record, len(ch.hits)
+		r.Raw = ch.keep(r.Raw)
+		ch.records = append(ch.records, r)
 		if err := ch.matchOne(m, s.Event, len(ch.records)-1); err != nil {
 			return err
 		}
-		wanted := slices.DeleteFunc(ch.hits[had:], func(h detect.Hit) bool { return !slices.Contains(rules, int(h.Rule)) })
+		wanted := slices.DeleteFunc(ch.hits[had:], func(h detect.Hit) bool {
+			from, ok := since[int(h.Rule)]
+			return !ok || h.Time < from.UnixNano()
+		})
 		ch.hits = ch.hits[:had+len(wanted)]
-		if len(ch.records) >= e.learnsBy {
+		if len(ch.records) >= e.learnsBy || ch.size >= chunkBytes {
 			if err := fold(); err != nil {
 				return err
 			}
