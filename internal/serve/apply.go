@@ -300,7 +300,8 @@ func (a *applier) learned(index int, old []store.Finding, f *store.Finding, inhe
 func (a *applier) settleFinding(index int, f *store.Finding, sameEvent bool, handles []string) error {
 	sup := a.set.suppression[index]
 	a.written = append(a.written, idOf(f))
-	if f.Learned && a.set.adopts {
+	adopts := a.set.adoptsFor(index, f)
+	if f.Learned && adopts {
 		adopted, err := a.adopt(index, f)
 		if err != nil {
 			return err
@@ -310,7 +311,7 @@ func (a *applier) settleFinding(index int, f *store.Finding, sameEvent bool, han
 	}
 	// What is learned is in no suppression group; but while alerts are adopted, one of them
 	// may have suppressed it.
-	if sup == nil || f.Learned && !a.set.adopts {
+	if sup == nil || f.Learned && !adopts {
 		return a.settleAlone(index, f, handles)
 	}
 	if !sameEvent || sup.NeedsEvent() && f.Instance == (ecs.ID{}) {

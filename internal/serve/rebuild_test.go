@@ -177,6 +177,36 @@ func TestRebuildGoesOnSuppressing(t *testing.T) {
 	}
 }
 
+// What was known when an event came is not counted as a debut that an alert suppressed,
+// though what made it known is before the history that a rebuild needs.
+func TestRebuildKnowsWhatWasKnown(t *testing.T) {
+	t.Parallel()
+	for _, later := range []time.Duration{20 * time.Minute, 20 * time.Hour} { // the bucket of time runs, or is over
+		t.Run(later.String(), func(t *testing.T) {
+			t.Parallel()
+			cat := ecs.NewCatalogue()
+			list := inputs(t, cat)
+			in := list[slices.IndexFunc(list, func(in detect.Input) bool { return in.Rule.ID == "first and suppressed" })]
+			w := newWorld(t, cat, []serve.Rule{{Input: in, Fingerprint: "one"}})
+			w.opt.Now = func() time.Time { return base.Add(later) }
+			records := []string{
+				happened(1, base.Add(-24*time.Hour+10*time.Minute), "ana", "GetParameter"),
+				happened(2, base.Add(5*time.Minute), "ana", "SendCommand"),
+				happened(3, base.Add(8*time.Minute), "ana", "GetParameter"), // known for two minutes more
+			}
+			run(t, w, func(e *serve.Engine) {
+				send(t, e, "before", records...)
+				if n, err := e.Reload(t.Context(), []serve.Rule{{Input: in, Fingerprint: "two"}}); err != nil || n != 1 {
+					t.Fatalf("%d rebuilt: %v", n, err)
+				}
+			})
+			if diff := cmp.Diff(extents(want(t, cat, []detect.Input{in}, time.Time{}, records)), extents(got(t, w.db))); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
 // A rule that remembers nothing learns nothing, though one that is rebuilt with it reads
 // events of days.
 func TestRebuildLearnsByRule(t *testing.T) {

@@ -25,7 +25,8 @@ func (e *Engine) relearn(ctx context.Context, set *ruleset, now time.Time, betwe
 			}
 			continue
 		}
-		since[i] = slices.MinFunc([]time.Time{set.bucketBegin(i, now), r.History(now)}, time.Time.Compare)
+		// What was known at the beginning of the bucket was known to all that it suppresses.
+		since[i] = r.History(set.bucketBegin(i, now))
 	}
 	return e.learn(ctx, set, since, time.Time{}, between)
 }
@@ -38,6 +39,18 @@ func (s *ruleset) bucketBegin(index int, now time.Time) time.Time {
 		return now
 	}
 	return time.Unix(0, floorDiv(now.UnixNano(), sup.Length())*sup.Length()).UTC()
+}
+
+// adoptsFor reports whether a finding looks for the alert that another version of its
+// rule has made. Of a new-terms rule that suppresses only what begins in the bucket of
+// time in which the version takes over does: history is read back far enough for that,
+// and what is earlier may seem new and is not, so it must not count as suppressed.
+func (s *ruleset) adoptsFor(index int, f *store.Finding) bool {
+	sup := s.suppression[index]
+	if !s.adopts || sup == nil || !s.engine.Rules[index].Folds() {
+		return s.adopts
+	}
+	return floorDiv(f.Time, sup.Length()) >= floorDiv(s.start[index], sup.Length())
 }
 
 // relearnThreshold folds what a threshold may still need: what its windows reach, and,
