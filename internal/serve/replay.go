@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -43,11 +42,11 @@ func (c *committer) refold(ctx context.Context, set *ruleset, from, to int64, w 
 			return err
 		}
 		for _, r := range l.Records {
-			r.Raw = bytes.Clone(r.Raw)
+			r.Raw = ch.keep(r.Raw)
 			ch.records = append(ch.records, r)
 			ch.fresh = append(ch.fresh, recentKey{r.ID, maphash.Bytes(c.e.seed, r.Raw)})
-			size += len(r.Raw)
 		}
+		size += ch.size
 		if err := c.view.match(ch, set, m); err != nil {
 			return err
 		}
