@@ -24,12 +24,28 @@ func positionsOf(tx store.Tx, src string) func(name string) ([]byte, error) {
 	return func(name string) ([]byte, error) { return store.Position(tx, src, name) }
 }
 
-// sourcesOf returns the source of that name, or, without one, all that remember something.
-func sourcesOf(tx store.Tx, name string) ([]string, error) {
-	if name != "" {
-		return []string{name}, nil
+// A parkedList is the ids of the messages that a source has parked, oldest first.
+type parkedList struct {
+	source string
+	ids    []string
+}
+
+// parkedOf lists what a source has parked, or all sources if there is no name.
+func parkedOf(tx store.Tx, name string) (lists []parkedList, err error) {
+	sources := []string{name}
+	if name == "" {
+		if sources, err = store.PositionSources(tx); err != nil {
+			return nil, err
+		}
 	}
-	return store.PositionSources(tx)
+	for _, src := range sources {
+		ids, err := source.ParkedIDs(positionsOf(tx, src))
+		if err != nil {
+			return nil, err
+		}
+		lists = append(lists, parkedList{src, ids})
+	}
+	return lists, nil
 }
 
 func (s *Server) listParked(w http.ResponseWriter, r *http.Request) error {
@@ -40,21 +56,17 @@ func (s *Server) listParked(w http.ResponseWriter, r *http.Request) error {
 	}
 	var out api.ParkedList
 	err := s.o.DB.View(r.Context(), func(tx store.Tx) error {
-		sources, err := sourcesOf(tx, src)
+		lists, err := parkedOf(tx, src)
 		if err != nil {
 			return err
 		}
-		for _, src := range sources {
-			ids, err := source.ParkedIDs(positionsOf(tx, src))
-			if err != nil {
-				return err
-			}
-			for _, id := range slices.Backward(ids) {
+		for _, l := range lists {
+			for _, id := range slices.Backward(l.ids) {
 				if len(out.Messages) == limit {
 					out.More = true
 					return nil
 				}
-				m, err := source.GetParked(positionsOf(tx, src), id)
+				m, err := source.GetParked(positionsOf(tx, l.source), id)
 				if err != nil {
 					return err
 				}
@@ -62,7 +74,7 @@ func (s *Server) listParked(w http.ResponseWriter, r *http.Request) error {
 					continue
 				}
 				out.Messages = append(out.Messages, api.Parked{
-					Source: src, ID: m.ID, Reason: m.Reason, Sent: m.Sent.UTC(), Parked: m.Parked.UTC(), Receives: m.Receives, Body: m.Body, Cut: m.Cut(),
+					Source: l.source, ID: m.ID, Reason: m.Reason, Sent: m.Sent.UTC(), Parked: m.Parked.UTC(), Receives: m.Receives, Body: m.Body, Cut: m.Cut(),
 				})
 			}
 		}
@@ -130,22 +142,18 @@ func (s *Server) retryParked(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) chosenParked(ctx context.Context, in *api.RetryRequest) (map[string][]string, error) {
 	chosen, found := map[string][]string{}, map[string]bool{}
 	err := s.o.DB.View(ctx, func(tx store.Tx) error {
-		sources, err := sourcesOf(tx, in.Source)
+		lists, err := parkedOf(tx, in.Source)
 		if err != nil {
 			return err
 		}
-		for _, src := range sources {
-			ids, err := source.ParkedIDs(positionsOf(tx, src))
-			if err != nil {
-				return err
-			}
+		for _, l := range lists {
 			if !in.All {
-				ids = slices.DeleteFunc(ids, func(id string) bool { return !slices.Contains(in.IDs, id) })
+				l.ids = slices.DeleteFunc(l.ids, func(id string) bool { return !slices.Contains(in.IDs, id) })
 			}
-			if len(ids) > 0 || in.Source != "" {
-				chosen[src] = ids
+			if len(l.ids) > 0 || in.Source != "" {
+				chosen[l.source] = l.ids
 			}
-			for _, id := range ids {
+			for _, id := range l.ids {
 				found[id] = true
 			}
 		}
